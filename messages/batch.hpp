@@ -1,0 +1,56 @@
+// A batch: operations that one node collected and vouches for with one signature. A node's batches
+// form its lane (Autobahn, arXiv 2401.10369): numbered from 1, each naming the digest of the one
+// before. Value types; any thread.
+#pragma once
+
+#include "messages/operation.hpp"
+#include "messages/signed_item.hpp"
+
+#include <memory>
+
+namespace tallymesh {
+
+struct batch {
+  std::uint32_t epoch = 0;
+  node_index lane = 0;
+  std::uint64_t seq = 0; ///< from 1
+  digest parent;         ///< zero for seq 1
+  std::vector<operation> operations;
+
+  template <class Archive>
+  void serialize(Archive& a) { a(epoch, lane, seq, parent, operations); }
+};
+
+/// One batch of a lane, by name.
+struct lane_tip {
+  node_index lane = 0;
+  std::uint64_t seq = 0; ///< 0: the lane is empty and the digest zero
+  digest batch;
+
+  template <class Archive>
+  void serialize(Archive& a) { a(lane, seq, batch); }
+  auto operator<=>(const lane_tip&) const = default;
+};
+
+/// A batch with the exact bytes that travelled. `id` is their digest; the signature is over
+/// (item_kind::batch, lane, seq, id). Immutable and shared.
+struct sealed_batch {
+  batch content;
+  bytes body;
+  digest id;
+  signature signed_by;
+
+  lane_tip tip() const { return {content.lane, content.seq, id}; }
+  signed_item as_item() const {
+    return {item_kind::batch, content.lane, content.seq, id, signed_by};
+  }
+};
+using batch_ptr = std::shared_ptr<const sealed_batch>;
+
+batch_ptr seal(const credentials& signer, batch content);
+
+/// Decodes `body` and checks form and hard limits (epoch, seq >= 1, operation and byte counts), not
+/// the signature. Errors: malformed, too_large.
+result<batch_ptr> open_batch(bytes body, const signature& signed_by);
+
+} // namespace tallymesh

@@ -1,0 +1,24 @@
+// Hard limits of the protocol: what no configuration can exceed, because every node must accept
+// what another may lawfully send. Genesis may set lower ones for batches and blocks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tallymesh::limits {
+
+constexpr std::size_t max_nodes = 128;
+constexpr std::size_t max_operation_bytes = 256 * 1024;
+constexpr std::size_t max_batch_bytes = 2 * 1024 * 1024;
+constexpr std::size_t max_batch_operations = 16 * 1024;
+/// A cut names at most one tip a lane; together its new batches stay below these two.
+constexpr std::size_t max_block_batches = 256;
+constexpr std::size_t max_block_payload_bytes = 16 * 1024 * 1024;
+constexpr std::size_t max_block_bytes = 64 * 1024; ///< the block itself: header, cut, evidence
+constexpr std::size_t max_block_evidence = 4;
+constexpr std::size_t max_justification = 64 + 1; ///< nullifications of the gap and the parent's notarization
+constexpr std::size_t max_frame_bytes = 8 * 1024 * 1024;
+constexpr std::size_t max_row_key_bytes = 255;
+constexpr std::size_t max_name_bytes = 64; ///< of a node, account, contract, table, action or field
+
+} // namespace tallymesh::limits

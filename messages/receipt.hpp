@@ -1,0 +1,92 @@
+// What came of executing a block: a receipt for each operation, the changes to rows, and the
+// execution digest that covers both and everything before. Value types; any thread.
+#pragma once
+
+#include "messages/batch.hpp"
+
+namespace tallymesh {
+
+/// Why an executed operation changed nothing. On the chain; texts are made from it by the reader.
+enum class outcome : std::uint8_t {
+  done = 0,
+  malformed_arguments, ///< arguments are not what the action takes
+  unknown_contract,
+  unknown_action,
+  unknown_table,
+  unknown_account, ///< the author is no account of the node in whose lane it came
+  forbidden,       ///< the author has no right to this
+  expired,         ///< the block's time is past valid_until_ms
+  unknown_field,
+  missing_field,
+  wrong_type,
+  out_of_range, ///< below min, above max, too long, or not one of the values
+  not_found,    ///< delete of a row that is not there
+  unsigned_operation, ///< the contract asks for the author's signature, and it is missing or wrong
+  key_too_long,
+  no_change, ///< the row already was exactly this; recorded, nothing written
+};
+constexpr bool known(outcome x) { return x <= outcome::no_change; }
+/// The name as in the enum, for JSON and tables.
+std::string_view to_string(outcome x);
+/// One sentence for a person.
+std::string_view describe(outcome x);
+
+struct receipt {
+  operation_id id;
+  block_height height = 0;
+  std::uint32_t position = 0; ///< of the operation in its block, from 0
+  node_index lane = 0;        ///< whose node vouched for it
+  std::uint64_t seq = 0;      ///< its batch
+  outcome result{};
+  std::string detail;         ///< the field or table that `result` is about; at most 64 bytes
+  std::uint32_t changes = 0;  ///< rows changed
+  std::uint64_t gas = 0;
+
+  bool ok() const { return result == outcome::done || result == outcome::no_change; }
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(id, height, position, lane, seq, closed(result), detail, changes, gas);
+  }
+};
+
+/// Where a change stands on the chain: `index` counts a block's changes from 0.
+/// Height 0: nowhere (the row has no earlier change).
+struct change_place {
+  block_height height = 0;
+  std::uint32_t index = 0;
+  template <class Archive>
+  void serialize(Archive& a) { a(height, index); }
+  auto operator<=>(const change_place&) const = default;
+};
+
+/// One row before and after. A row's changes are linked backwards, which is its history.
+struct change {
+  std::string table; ///< "contract.table"
+  bytes key;         ///< ordered encoding of the key's values
+  std::optional<bytes> before, after; ///< encoded value_map; none: no row
+  std::uint32_t position = 0; ///< of the operation in its block
+  change_place previous;
+
+  template <class Archive>
+  void serialize(Archive& a) { a(table, key, before, after, position, previous); }
+};
+
+/// All that executing one block did.
+struct execution {
+  block_height height = 0;
+  digest block;
+  std::int64_t time_ms = 0;
+  std::vector<receipt> receipts;
+  std::vector<change> changes;
+  digest previous; ///< execution digest of height - 1
+
+  template <class Archive>
+  void serialize(Archive& a) { a(height, block, time_ms, receipts, changes, previous); }
+};
+
+/// Of the encoding of `x`, which names the digest before: so it covers all of history.
+digest execution_digest(bytes_view encoded_execution);
+/// Before the first block.
+digest genesis_execution(const digest& chain);
+
+} // namespace tallymesh
