@@ -1,6 +1,6 @@
-// A batch: operations that one node collected and vouches for with one signature. A node's batches
-// form its lane (Autobahn, arXiv 2401.10369): numbered from 1, each naming the digest of the one
-// before. Value types; any thread.
+// A batch: operations that one node collected and vouches for with one signature. A node's
+// batches form its lane (Autobahn, arXiv 2401.10369): numbered from 1, each naming the digest
+// of the one before. Value types; any thread.
 #pragma once
 
 #include "messages/operation.hpp"
@@ -18,7 +18,9 @@ struct batch {
   std::vector<operation> operations;
 
   template <class Archive>
-  void serialize(Archive& a) { a(epoch, lane, seq, parent, operations); }
+  void serialize(Archive& a) {
+    a(epoch, lane, seq, parent, operations);
+  }
 };
 
 /// One batch of a lane, by name.
@@ -28,7 +30,9 @@ struct lane_tip {
   digest batch;
 
   template <class Archive>
-  void serialize(Archive& a) { a(lane, seq, batch); }
+  void serialize(Archive& a) {
+    a(lane, seq, batch);
+  }
   auto operator<=>(const lane_tip&) const = default;
 };
 
@@ -49,8 +53,8 @@ using batch_ptr = std::shared_ptr<const sealed_batch>;
 
 batch_ptr seal(const credentials& signer, batch content);
 
-/// Decodes `body` and checks form and hard limits (epoch, seq >= 1, operation and byte counts), not
-/// the signature. Errors: malformed, too_large.
+/// Decodes `body` and checks form and hard limits (place in the lane, number of operations,
+/// bytes of each and of all), not the signature. Errors: malformed, too_large.
 result<batch_ptr> open_batch(bytes body, const signature& signed_by);
 
 } // namespace tallymesh

@@ -8,12 +8,18 @@ namespace tallymesh {
 
 std::string_view to_string(item_kind x) {
   switch (x) {
-  case item_kind::batch: return "batch";
-  case item_kind::proposal: return "proposal";
-  case item_kind::notarize: return "notarize";
-  case item_kind::nullify: return "nullify";
-  case item_kind::finalize: return "finalize";
-  case item_kind::attestation: return "attestation";
+  case item_kind::batch:
+    return "batch";
+  case item_kind::proposal:
+    return "proposal";
+  case item_kind::notarize:
+    return "notarize";
+  case item_kind::nullify:
+    return "nullify";
+  case item_kind::finalize:
+    return "finalize";
+  case item_kind::attestation:
+    return "attestation";
   }
   return "unknown";
 }
@@ -24,7 +30,8 @@ bytes signing_bytes(const signing_domain& domain, item_kind kind, node_index sig
   bytes out;
   out.reserve(tag.size() + 32 + 4 + 1 + 2 + 8 + 32);
   const auto integer = [&out](std::uint64_t x, int size) {
-    for (int i = 0; i < size; ++i) out.push_back(static_cast<std::uint8_t>(x >> 8 * i));
+    for (int i = 0; i < size; ++i)
+      out.push_back(static_cast<std::uint8_t>(x >> 8 * i));
   };
   out.insert(out.end(), tag.begin(), tag.end());
   out.insert(out.end(), domain.chain.raw.begin(), domain.chain.raw.end());
@@ -36,18 +43,21 @@ bytes signing_bytes(const signing_domain& domain, item_kind kind, node_index sig
   return out;
 }
 
-signed_item credentials::make(item_kind kind, std::uint64_t position, const digest& what) const {
+signed_item credentials::make(item_kind kind, std::uint64_t position,
+                              const digest& what) const {
   return {kind, self, position, what, sign(signing_bytes(domain, kind, self, position, what))};
 }
 
 bool credentials::check(const signed_item& x) const {
-  return verify(x.signer, signing_bytes(domain, x.kind, x.signer, x.position, x.what), x.signed_by);
+  return verify(x.signer, signing_bytes(domain, x.kind, x.signer, x.position, x.what),
+                x.signed_by);
 }
 
 credentials ed25519_credentials(node_index self, signing_domain domain, signing_key key,
                                 std::vector<public_key> nodes) {
   return {self, domain, [key](bytes_view message) { return key.sign(message); },
-          [nodes = std::move(nodes)](node_index signer, bytes_view message, const signature& signed_by) {
+          [nodes = std::move(nodes)](node_index signer, bytes_view message,
+                                     const signature& signed_by) {
             return signer < nodes.size() && verify(nodes[signer], message, signed_by);
           }};
 }
@@ -63,15 +73,17 @@ bool contradicts(const signed_item& a, const signed_item& b) {
          || pair_of(item_kind::notarize, item_kind::finalize);
 }
 
-validator_set validator_set::make(const digest& chain, std::uint32_t epoch, std::uint16_t size) {
+validator_set validator_set::make(const digest& chain, std::uint32_t epoch,
+                                  std::uint16_t size) {
   TALLYMESH_INVARIANT(size >= 1 && size <= limits::max_nodes);
   validator_set nodes{epoch, size, std::vector<node_index>(size)};
   std::iota(nodes.permutation.begin(), nodes.permutation.end(), node_index{0});
   // Every node computes the same order: each index is ranked by its hash with chain and epoch.
   const auto rank = [&](node_index i) {
-    const std::uint8_t part[] = {static_cast<std::uint8_t>(epoch),       static_cast<std::uint8_t>(epoch >> 8),
-                                 static_cast<std::uint8_t>(epoch >> 16), static_cast<std::uint8_t>(epoch >> 24),
-                                 static_cast<std::uint8_t>(i),           static_cast<std::uint8_t>(i >> 8)};
+    const std::uint8_t part[] = {
+        static_cast<std::uint8_t>(epoch),       static_cast<std::uint8_t>(epoch >> 8),
+        static_cast<std::uint8_t>(epoch >> 16), static_cast<std::uint8_t>(epoch >> 24),
+        static_cast<std::uint8_t>(i),           static_cast<std::uint8_t>(i >> 8)};
     return hash(digest_kind::genesis, {chain.raw, part});
   };
   std::sort(nodes.permutation.begin(), nodes.permutation.end(),
@@ -89,53 +101,87 @@ result<void> verify(const certificate& x, const validator_set& nodes, const cred
     return make_error(errc::malformed, "a certificate without a quorum of votes");
   for (std::size_t i = 0; i < x.votes.size(); ++i) {
     if (x.votes[i].first >= nodes.size || (i > 0 && x.votes[i].first <= x.votes[i - 1].first))
-      return make_error(errc::malformed, "a certificate whose signers are not distinct nodes in order");
+      return make_error(errc::malformed,
+                        "a certificate whose signers are not distinct nodes in order");
     if (!keys.check({x.kind, x.votes[i].first, x.view, x.block, x.votes[i].second}))
-      return make_error(errc::bad_signature, "a certificate with a vote that its signer did not sign");
+      return make_error(errc::bad_signature,
+                        "a certificate with a vote that its signer did not sign");
   }
   return {};
 }
 
 std::string_view to_string(outcome x) {
   switch (x) {
-  case outcome::done: return "done";
-  case outcome::malformed_arguments: return "malformed_arguments";
-  case outcome::unknown_contract: return "unknown_contract";
-  case outcome::unknown_action: return "unknown_action";
-  case outcome::unknown_table: return "unknown_table";
-  case outcome::unknown_account: return "unknown_account";
-  case outcome::forbidden: return "forbidden";
-  case outcome::expired: return "expired";
-  case outcome::unknown_field: return "unknown_field";
-  case outcome::missing_field: return "missing_field";
-  case outcome::wrong_type: return "wrong_type";
-  case outcome::out_of_range: return "out_of_range";
-  case outcome::not_found: return "not_found";
-  case outcome::unsigned_operation: return "unsigned_operation";
-  case outcome::key_too_long: return "key_too_long";
-  case outcome::no_change: return "no_change";
+  case outcome::done:
+    return "done";
+  case outcome::malformed_arguments:
+    return "malformed_arguments";
+  case outcome::unknown_contract:
+    return "unknown_contract";
+  case outcome::unknown_action:
+    return "unknown_action";
+  case outcome::unknown_table:
+    return "unknown_table";
+  case outcome::unknown_account:
+    return "unknown_account";
+  case outcome::forbidden:
+    return "forbidden";
+  case outcome::expired:
+    return "expired";
+  case outcome::unknown_field:
+    return "unknown_field";
+  case outcome::missing_field:
+    return "missing_field";
+  case outcome::wrong_type:
+    return "wrong_type";
+  case outcome::out_of_range:
+    return "out_of_range";
+  case outcome::not_found:
+    return "not_found";
+  case outcome::unsigned_operation:
+    return "unsigned_operation";
+  case outcome::key_too_long:
+    return "key_too_long";
+  case outcome::no_change:
+    return "no_change";
   }
   return "unknown";
 }
 
 std::string_view describe(outcome x) {
   switch (x) {
-  case outcome::done: return "executed; the change is in the tables";
-  case outcome::malformed_arguments: return "the arguments are not what this action takes";
-  case outcome::unknown_contract: return "the mesh has no contract of this name";
-  case outcome::unknown_action: return "the contract has no action of this name";
-  case outcome::unknown_table: return "the contract has no table of this name";
-  case outcome::unknown_account: return "the author is not an account of the node that sent this";
-  case outcome::forbidden: return "the contract does not give the author this right";
-  case outcome::expired: return "it was ordered after its last valid time; send it again with a new id";
-  case outcome::unknown_field: return "the table has no field of this name";
-  case outcome::missing_field: return "the row lacks a field that the table requires";
-  case outcome::wrong_type: return "a value is not of the type that the field declares";
-  case outcome::out_of_range: return "a value is outside the limits that the field declares";
-  case outcome::not_found: return "there is no row with this key";
-  case outcome::unsigned_operation: return "the contract asks for the author's signature";
-  case outcome::key_too_long: return "the row's key is longer than 255 bytes when encoded";
-  case outcome::no_change: return "the row already was exactly this";
+  case outcome::done:
+    return "executed; the change is in the tables";
+  case outcome::malformed_arguments:
+    return "the arguments are not what this action takes";
+  case outcome::unknown_contract:
+    return "the mesh has no contract of this name";
+  case outcome::unknown_action:
+    return "the contract has no action of this name";
+  case outcome::unknown_table:
+    return "the contract has no table of this name";
+  case outcome::unknown_account:
+    return "the author is not an account of the node that sent this";
+  case outcome::forbidden:
+    return "the contract does not give the author this right";
+  case outcome::expired:
+    return "it was ordered after its last valid time; send it again with a new id";
+  case outcome::unknown_field:
+    return "the table has no field of this name";
+  case outcome::missing_field:
+    return "the row lacks a field that the table requires";
+  case outcome::wrong_type:
+    return "a value is not of the type that the field declares";
+  case outcome::out_of_range:
+    return "a value is outside the limits that the field declares";
+  case outcome::not_found:
+    return "there is no row with this key";
+  case outcome::unsigned_operation:
+    return "the contract asks for the author's signature";
+  case outcome::key_too_long:
+    return "the row's key is longer than 255 bytes when encoded";
+  case outcome::no_change:
+    return "the row already was exactly this";
   }
   return "unknown";
 }

@@ -13,7 +13,9 @@ struct execution_claim {
   digest execution;
 
   template <class Archive>
-  void serialize(Archive& a) { a(height, execution); }
+  void serialize(Archive& a) {
+    a(height, execution);
+  }
   auto operator<=>(const execution_claim&) const = default;
 };
 
@@ -62,13 +64,16 @@ using vote = signed_item; ///< of kind notarize, nullify or finalize
 
 /// A quorum of votes for one (kind, view, block). Signers strictly ascending.
 struct certificate {
-  item_kind kind{}; ///< notarize, nullify or finalize: then it is a notarization, nullification, finalization
+  item_kind kind{}; ///< notarize, nullify or finalize: then it is a notarization,
+                    ///< nullification, finalization
   view_number view = 0;
   digest block; ///< zero for a nullification
   std::vector<std::pair<node_index, signature>> votes;
 
   template <class Archive>
-  void serialize(Archive& a) { a(closed(kind), view, block, votes); }
+  void serialize(Archive& a) {
+    a(closed(kind), view, block, votes);
+  }
   auto operator<=>(const certificate&) const = default;
 };
 
@@ -80,12 +85,14 @@ struct validator_set {
 
   static validator_set make(const digest& chain, std::uint32_t epoch, std::uint16_t size);
   std::uint16_t faulty() const { return static_cast<std::uint16_t>((size - 1) / 3); } ///< f
-  std::uint16_t quorum() const { return static_cast<std::uint16_t>(size - faulty()); } ///< q = n - f
+  std::uint16_t quorum() const {
+    return static_cast<std::uint16_t>(size - faulty());
+  } ///< q = n - f
   node_index leader(view_number view) const { return permutation[view % size]; }
 };
 
-/// Checks kind, signers (known, distinct, ascending), their number (q or more) and each signature.
-/// Errors: malformed, bad_signature.
+/// Checks kind, signers (known, distinct, ascending), their number (q or more) and each
+/// signature. Errors: malformed, bad_signature.
 result<void> verify(const certificate& x, const validator_set& nodes, const credentials& keys);
 
 } // namespace tallymesh

@@ -42,10 +42,14 @@ bool is_utf8(std::string_view text) {
     }
     int following = 0;
     std::uint32_t code = 0, least = 0;
-    if ((*at & 0xE0) == 0xC0) following = 1, code = *at & 0x1F, least = 0x80;
-    else if ((*at & 0xF0) == 0xE0) following = 2, code = *at & 0x0F, least = 0x800;
-    else if ((*at & 0xF8) == 0xF0) following = 3, code = *at & 0x07, least = 0x10000;
-    else return false;
+    if ((*at & 0xE0) == 0xC0)
+      following = 1, code = *at & 0x1F, least = 0x80;
+    else if ((*at & 0xF0) == 0xE0)
+      following = 2, code = *at & 0x0F, least = 0x800;
+    else if ((*at & 0xF8) == 0xF0)
+      following = 3, code = *at & 0x07, least = 0x10000;
+    else
+      return false;
     if (end - at <= following) return false;
     for (int i = 1; i <= following; ++i) {
       if ((at[i] & 0xC0) != 0x80) return false;

@@ -27,7 +27,8 @@ std::string to_hex(bytes_view raw);
 /// Nothing if `text` has an odd length or any character outside 0-9 a-f A-F.
 std::optional<bytes> from_hex(std::string_view text);
 
-/// True if `text` is well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
+/// True if `text` is well-formed UTF-8: no overlong forms, no surrogates, nothing above
+/// U+10FFFF.
 bool is_utf8(std::string_view text);
 
 } // namespace tallymesh

@@ -1,8 +1,9 @@
-// The canonical encoding of everything that is said, signed, hashed or stored. One value has one
-// encoding: fixed-width little-endian integers, lengths as u32, map keys ascending, no trailing
-// bytes; README.md gives the layout of each type. A type takes part by a member
+// The canonical encoding of everything that is said, signed, hashed or stored. One value has
+// one encoding: fixed-width little-endian integers, lengths as u32, map keys ascending, no
+// trailing bytes; README.md gives the layout of each type. A type takes part by a member
 //   template <class Archive> void serialize(Archive& a) { a(first, second); }
-// and one line in the source file that instantiates it through encoding_archive.hpp. Any thread.
+// and one line in the source file that instantiates it through encoding_archive.hpp. Any
+// thread.
 #pragma once
 
 #include "messages/bytes.hpp"
@@ -17,7 +18,9 @@ struct closed_enum {
   E& value;
 };
 template <class E>
-closed_enum<E> closed(E& value) { return {value}; }
+closed_enum<E> closed(E& value) {
+  return {value};
+}
 
 template <class T>
 bytes encode(const T& x);

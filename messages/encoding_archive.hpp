@@ -1,7 +1,8 @@
-// The archives behind encode and decode: cereal walks the members, these two say what an integer,
-// a text, a list or a choice looks like in bytes. cereal's own binary archive is not used, because
-// it resizes containers to lengths it has not checked. Include only from a source file that ends
-// in TALLYMESH_ENCODING(type) lines; the headers behind this one are heavy. Any thread.
+// The archives behind encode and decode: cereal walks the members, these two say what an
+// integer, a text, a list or a choice looks like in bytes. cereal's own binary archive is not
+// used, because it resizes containers to lengths it has not checked. Include only from a source
+// file that ends in TALLYMESH_ENCODING(type) lines; the headers behind this one are heavy. Any
+// thread.
 #pragma once
 
 #include "messages/encoding.hpp"
@@ -19,19 +20,28 @@ namespace tallymesh {
 
 /// Thrown inside `decode` only; never leaves it.
 struct malformed_bytes {
-  const char* what;
+  error why;
+  malformed_bytes(const char* what) : why(make_error(errc::malformed, what)) {}
+  explicit malformed_bytes(error reason) : why(std::move(reason)) {}
 };
 
-class encoding_writer : public cereal::OutputArchive<encoding_writer, cereal::AllowEmptyClassElision> {
+/// No element of a list of T may be encoded in more bytes than this.
+template <class T>
+constexpr std::size_t most_encoded_bytes = SIZE_MAX;
+
+class encoding_writer
+    : public cereal::OutputArchive<encoding_writer, cereal::AllowEmptyClassElision> {
 public:
   explicit encoding_writer(bytes& out)
-    : cereal::OutputArchive<encoding_writer, cereal::AllowEmptyClassElision>(this), out_(out) {}
+      : cereal::OutputArchive<encoding_writer, cereal::AllowEmptyClassElision>(this),
+        out_(out) {}
 
   void raw(bytes_view part) { out_.insert(out_.end(), part.begin(), part.end()); }
   template <std::unsigned_integral T>
   void integer(T x) {
     std::uint8_t part[sizeof(T)];
-    for (std::size_t i = 0; i < sizeof(T); ++i) part[i] = static_cast<std::uint8_t>(x >> 8 * i);
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+      part[i] = static_cast<std::uint8_t>(x >> 8 * i);
     raw(part);
   }
   void length(std::size_t x) {
@@ -43,13 +53,14 @@ private:
   bytes& out_;
 };
 
-class encoding_reader : public cereal::InputArchive<encoding_reader, cereal::AllowEmptyClassElision> {
+class encoding_reader
+    : public cereal::InputArchive<encoding_reader, cereal::AllowEmptyClassElision> {
 public:
   explicit encoding_reader(bytes_view in)
-    : cereal::InputArchive<encoding_reader, cereal::AllowEmptyClassElision>(this), in_(in) {}
+      : cereal::InputArchive<encoding_reader, cereal::AllowEmptyClassElision>(this), in_(in) {}
 
   bytes_view raw(std::size_t size) {
-    if (size > in_.size()) throw malformed_bytes{"truncated"};
+    if (size > in_.size() - promised_) throw malformed_bytes{"truncated"};
     const auto part = in_.first(size);
     in_ = in_.subspan(size);
     return part;
@@ -58,15 +69,21 @@ public:
   T integer() {
     const auto part = raw(sizeof(T));
     T x = 0;
-    for (std::size_t i = 0; i < sizeof(T); ++i) x = static_cast<T>(x | T{part[i]} << 8 * i);
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+      x = static_cast<T>(x | T{part[i]} << 8 * i);
     return x;
   }
-  /// A count of elements of at least one byte each: more than what is left cannot be true.
-  std::size_t length() {
-    const auto x = integer<std::uint32_t>();
-    if (x > in_.size()) throw malformed_bytes{"length beyond the end"};
-    return x;
+  /// A count of elements that take `least` bytes or more each. Those bytes are promised to them
+  /// until `redeem` is called for each, so a list within a list cannot count on them again, and
+  /// all lists together have room for no more elements than the input can hold.
+  std::size_t promise(std::size_t least) {
+    const std::size_t count = integer<std::uint32_t>();
+    if (count > (in_.size() - promised_) / least)
+      throw malformed_bytes{"length beyond the end"};
+    promised_ += count * least;
+    return count;
   }
+  void redeem(std::size_t least) { promised_ -= least; }
   std::size_t left() const { return in_.size(); }
 
   int depth = 0; ///< of nested values
@@ -80,10 +97,13 @@ public:
 
 private:
   bytes_view in_;
+  std::size_t promised_ = 0; ///< of what is left; never more than that
 };
 
 template <class E>
-void save(encoding_writer& out, const closed_enum<E>& x) { out.integer(static_cast<std::uint8_t>(x.value)); }
+void save(encoding_writer& out, const closed_enum<E>& x) {
+  out.integer(static_cast<std::uint8_t>(x.value));
+}
 template <class E>
 void load(encoding_reader& in, closed_enum<E>& x) {
   const auto raw = in.integer<std::uint8_t>();
@@ -93,8 +113,10 @@ void load(encoding_reader& in, closed_enum<E>& x) {
 
 template <std::integral T>
 void save(encoding_writer& out, const T& x) {
-  if constexpr (std::same_as<T, bool>) out.integer(static_cast<std::uint8_t>(x));
-  else out.integer(static_cast<std::make_unsigned_t<T>>(x));
+  if constexpr (std::same_as<T, bool>)
+    out.integer(static_cast<std::uint8_t>(x));
+  else
+    out.integer(static_cast<std::make_unsigned_t<T>>(x));
 }
 template <std::integral T>
 void load(encoding_reader& in, T& x) {
@@ -108,7 +130,9 @@ void load(encoding_reader& in, T& x) {
 }
 
 template <std::size_t N>
-void save(encoding_writer& out, const std::array<std::uint8_t, N>& x) { out.raw(x); }
+void save(encoding_writer& out, const std::array<std::uint8_t, N>& x) {
+  out.raw(x);
+}
 template <std::size_t N>
 void load(encoding_reader& in, std::array<std::uint8_t, N>& x) {
   const auto raw = in.raw(N);
@@ -120,7 +144,7 @@ inline void save(encoding_writer& out, const std::string& x) {
   out.raw(as_bytes(x));
 }
 inline void load(encoding_reader& in, std::string& x) {
-  const auto raw = in.raw(in.length());
+  const auto raw = in.raw(in.integer<std::uint32_t>());
   if (!is_utf8(as_text(raw))) throw malformed_bytes{"text that is not UTF-8"};
   x.assign(as_text(raw));
 }
@@ -128,21 +152,51 @@ inline void load(encoding_reader& in, std::string& x) {
 template <class T>
 void save(encoding_writer& out, const std::vector<T>& x) {
   out.length(x.size());
-  if constexpr (std::same_as<T, std::uint8_t>) out.raw(x);
+  if constexpr (std::same_as<T, std::uint8_t>)
+    out.raw(x);
   else
-    for (const auto& each : x) out(each);
+    for (const auto& each : x)
+      out(each);
+}
+/// The shortest that a T can be encoded: a default-constructed one has nothing of variable
+/// length.
+template <class T>
+std::size_t least_encoded_bytes() {
+  static const std::size_t size = encode(T{}).size();
+  return size;
+}
+/// Reads the elements of a list, and calls `accept` after each.
+template <class T, class Accept>
+void load_elements(encoding_reader& in, std::vector<T>& x, Accept accept) {
+  const auto least = least_encoded_bytes<T>();
+  const auto count = in.promise(least);
+  x.clear();
+  x.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    in.redeem(least);
+    const auto before = in.left();
+    in(x.emplace_back());
+    if (before - in.left() > most_encoded_bytes<T>)
+      throw malformed_bytes{
+          make_error(errc::too_large, "an element of a list is over its limit")};
+    accept();
+  }
 }
 template <class T>
 void load(encoding_reader& in, std::vector<T>& x) {
-  const auto count = in.length();
-  x.clear();
   if constexpr (std::same_as<T, std::uint8_t>) {
-    const auto raw = in.raw(count);
+    const auto raw = in.raw(in.integer<std::uint32_t>());
     x.assign(raw.begin(), raw.end());
   } else {
-    // Grows with what is really there: a count alone reserves nothing.
-    for (std::size_t i = 0; i < count; ++i) in(x.emplace_back());
+    load_elements(in, x, [] {});
   }
+}
+/// A map has one encoding: its keys strictly ascend.
+inline void load(encoding_reader& in, value_map& x) {
+  load_elements(in, x, [&x] {
+    if (x.size() > 1 && !(x[x.size() - 2].first < x.back().first))
+      throw malformed_bytes{"map keys out of order"};
+  });
 }
 
 template <class T>
@@ -154,14 +208,20 @@ template <class T>
 void load(encoding_reader& in, std::optional<T>& x) {
   bool present = false;
   in(present);
-  if (present) in(x.emplace());
-  else x.reset();
+  if (present)
+    in(x.emplace());
+  else
+    x.reset();
 }
 
 template <class A, class B>
-void save(encoding_writer& out, const std::pair<A, B>& x) { out(x.first, x.second); }
+void save(encoding_writer& out, const std::pair<A, B>& x) {
+  out(x.first, x.second);
+}
 template <class A, class B>
-void load(encoding_reader& in, std::pair<A, B>& x) { in(x.first, x.second); }
+void load(encoding_reader& in, std::pair<A, B>& x) {
+  in(x.first, x.second);
+}
 
 /// One byte for the alternative, then the alternative.
 template <class... Ts>
@@ -172,8 +232,10 @@ void save(encoding_writer& out, const std::variant<Ts...>& x) {
 template <std::size_t I = 0, class... Ts>
 void load_alternative(encoding_reader& in, std::variant<Ts...>& x, std::size_t index) {
   if constexpr (I < sizeof...(Ts)) {
-    if (index == I) in(x.template emplace<I>());
-    else load_alternative<I + 1>(in, x, index);
+    if (index == I)
+      in(x.template emplace<I>());
+    else
+      load_alternative<I + 1>(in, x, index);
   } else {
     throw malformed_bytes{"unknown kind"};
   }
@@ -196,9 +258,6 @@ inline void save(encoding_writer& out, const value& x) { out(x.data); }
 inline void load(encoding_reader& in, value& x) {
   const encoding_reader::nesting guard(in);
   in(x.data);
-  if (const auto* map = x.as<value_map>())
-    for (std::size_t i = 1; i < map->size(); ++i)
-      if (!((*map)[i - 1].first < (*map)[i].first)) throw malformed_bytes{"map keys out of order"};
 }
 
 template <class T>
@@ -216,15 +275,15 @@ result<T> decode(bytes_view raw) {
     T x;
     reader(x);
     if (reader.left() != 0) throw malformed_bytes{"trailing bytes"};
-    return x;
-  } catch (const malformed_bytes& failure) {
-    return make_error(errc::malformed, failure.what);
+    return result<T>(std::move(x));
+  } catch (malformed_bytes& refused) {
+    return std::move(refused.why);
   }
 }
 
 } // namespace tallymesh
 
 /// Instantiates encode and decode of `type`; stands in namespace tallymesh.
-#define TALLYMESH_ENCODING(type)                                                                 \
-  template bytes encode<type>(const type&);                                                      \
+#define TALLYMESH_ENCODING(type)                                                               \
+  template bytes encode<type>(const type&);                                                    \
   template result<type> decode<type>(bytes_view)

@@ -17,8 +17,9 @@ result<public_key> public_key::from_hex(std::string_view text) {
   const auto raw = tallymesh::from_hex(text);
   public_key key;
   if (!raw || raw->size() != key.raw.size())
-    return make_error(errc::malformed, "a public key is 64 hexadecimal characters, this is not: " +
-                                         std::string(text.substr(0, 80)));
+    return make_error(errc::malformed,
+                      "a public key is 64 hexadecimal characters, this is not: "
+                          + std::string(text.substr(0, 80)));
   std::copy(raw->begin(), raw->end(), key.raw.begin());
   return key;
 }
@@ -55,12 +56,13 @@ struct descriptor {
 result<signing_key> signing_key::load(const std::filesystem::path& file) {
   descriptor input{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (input.number < 0)
-    return make_error(errc::not_found, "cannot read the key file " + file.string() + ": " +
-                                         std::strerror(errno));
+    return make_error(errc::not_found, "cannot read the key file " + file.string() + ": "
+                                           + std::strerror(errno));
   struct stat info {};
   if (::fstat(input.number, &info) != 0 || (info.st_mode & 077) != 0)
-    return make_error(errc::forbidden, "the key file " + file.string() +
-                                         " can be read by others; run: chmod 600 " + file.string());
+    return make_error(errc::forbidden, "the key file " + file.string()
+                                           + " can be read by others; run: chmod 600 "
+                                           + file.string());
   char text[66];
   const auto length = ::read(input.number, text, sizeof text);
   std::size_t used = length > 0 ? static_cast<std::size_t>(length) : 0;
@@ -68,8 +70,9 @@ result<signing_key> signing_key::load(const std::filesystem::path& file) {
   auto raw = tallymesh::from_hex({text, used});
   sodium_memzero(text, sizeof text);
   if (!raw || raw->size() != 32)
-    return make_error(errc::malformed, "the key file " + file.string() +
-                                         " must hold 64 hexadecimal characters and nothing else");
+    return make_error(errc::malformed,
+                      "the key file " + file.string()
+                          + " must hold 64 hexadecimal characters and nothing else");
   std::array<std::uint8_t, 32> seed;
   std::copy(raw->begin(), raw->end(), seed.begin());
   sodium_memzero(raw->data(), raw->size());
@@ -78,19 +81,31 @@ result<signing_key> signing_key::load(const std::filesystem::path& file) {
   return key;
 }
 
+/// A new file's name is on stable storage only once its directory is.
+static bool sync_directory_of(const std::filesystem::path& file) {
+  const auto directory =
+      file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  descriptor opened{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  return opened.number >= 0 && ::fsync(opened.number) == 0;
+}
+
 result<void> signing_key::save(const std::filesystem::path& file) const {
   descriptor output{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
   if (output.number < 0)
     return make_error(errno == EEXIST ? errc::conflict : errc::storage,
-                      "cannot create the key file " + file.string() + ": " + std::strerror(errno));
+                      "cannot create the key file " + file.string() + ": "
+                          + std::strerror(errno));
   auto text = to_hex(seed()) + "\n";
-  const bool written = ::write(output.number, text.data(), text.size()) ==
-                         static_cast<ssize_t>(text.size()) &&
-                       ::fsync(output.number) == 0;
+  const bool written =
+      ::write(output.number, text.data(), text.size()) == static_cast<ssize_t>(text.size())
+      && ::fsync(output.number) == 0 && sync_directory_of(file);
+  const int reason = errno;
   sodium_memzero(text.data(), text.size());
-  if (!written)
-    return make_error(errc::storage, "cannot write the key file " + file.string() + ": " +
-                                       std::strerror(errno));
+  if (!written) {
+    ::unlink(file.c_str()); // half a key must not stand in the way of the next attempt
+    return make_error(errc::storage, "cannot write the key file " + file.string() + ": "
+                                         + std::strerror(reason));
+  }
   return {};
 }
 
@@ -104,7 +119,8 @@ bytes_view signing_key::seed() const { return {secret_.get(), 32}; }
 
 bool verify(const public_key& signer, bytes_view message, const signature& signed_by) {
   return crypto_sign_verify_detached(signed_by.raw.data(), message.data(), message.size(),
-                                     signer.raw.data()) == 0;
+                                     signer.raw.data())
+         == 0;
 }
 
 } // namespace tallymesh

@@ -18,14 +18,18 @@ struct public_key {
   std::string hex() const { return to_hex(raw); }
   static result<public_key> from_hex(std::string_view text);
   template <class Archive>
-  void serialize(Archive& a) { a(raw); }
+  void serialize(Archive& a) {
+    a(raw);
+  }
   auto operator<=>(const public_key&) const = default;
 };
 
 struct signature {
   std::array<std::uint8_t, 64> raw{};
   template <class Archive>
-  void serialize(Archive& a) { a(raw); }
+  void serialize(Archive& a) {
+    a(raw);
+  }
   auto operator<=>(const signature&) const = default;
 };
 
@@ -54,10 +58,12 @@ private:
 
 bool verify(const public_key& signer, bytes_view message, const signature& signed_by);
 
-/// Fills `out` from the system's random source; only for keys, tokens and ids, never in a machine.
+/// Fills `out` from the system's random source; only for keys, tokens and ids, never in a
+/// machine.
 void random_bytes(std::span<std::uint8_t> out);
 
-/// Must run once before anything else of this library; ends the process if libsodium cannot start.
+/// Must run once before anything else of this library; ends the process if libsodium cannot
+/// start.
 void initialise_crypto();
 
 } // namespace tallymesh

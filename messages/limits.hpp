@@ -16,9 +16,11 @@ constexpr std::size_t max_block_batches = 256;
 constexpr std::size_t max_block_payload_bytes = 16 * 1024 * 1024;
 constexpr std::size_t max_block_bytes = 64 * 1024; ///< the block itself: header, cut, evidence
 constexpr std::size_t max_block_evidence = 4;
-constexpr std::size_t max_justification = 64 + 1; ///< nullifications of the gap and the parent's notarization
+constexpr std::size_t max_justification =
+    64 + 1; ///< nullifications of the gap and the parent's notarization
 constexpr std::size_t max_frame_bytes = 8 * 1024 * 1024;
 constexpr std::size_t max_row_key_bytes = 255;
-constexpr std::size_t max_name_bytes = 64; ///< of a node, account, contract, table, action or field
+constexpr std::size_t max_name_bytes =
+    64; ///< of a node, account, contract, table, action or field
 
 } // namespace tallymesh::limits

@@ -9,14 +9,17 @@
 
 namespace tallymesh {
 
-/// Chosen by the client; sent twice it counts once. Ids that begin with the time in milliseconds
-/// (as UUIDv7 does) keep the index of executed operations compact and quick; any 16 bytes do.
+/// Chosen by the client; sent twice it counts once. Ids that begin with the time in
+/// milliseconds (as UUIDv7 does) keep the index of executed operations compact and quick; any
+/// 16 bytes do.
 struct operation_id {
   std::array<std::uint8_t, 16> raw{};
   std::string hex() const { return to_hex(raw); }
   static std::optional<operation_id> from_hex(std::string_view text);
   template <class Archive>
-  void serialize(Archive& a) { a(raw); }
+  void serialize(Archive& a) {
+    a(raw);
+  }
   auto operator<=>(const operation_id&) const = default;
 };
 
@@ -31,11 +34,14 @@ struct operation_id_hash {
 struct operation {
   operation_id id;
   std::string contract;
-  /// "store" and "delete" are native to every contract; other names are the contract's own actions.
+  /// "store" and "delete" are native to every contract; other names are the contract's own
+  /// actions.
   std::string action;
-  /// store: {"table": text, "row": map}. delete: {"table": text, "key": list of the key's values}.
+  /// store: {"table": text, "row": map}. delete: {"table": text, "key": list of the key's
+  /// values}.
   value_map arguments;
-  /// An account of the node in whose lane the operation travels; written account@node in rights.
+  /// An account of the node in whose lane the operation travels; written account@node in
+  /// rights.
   std::string author;
   std::int64_t valid_until_ms = 0; ///< last valid block time, milliseconds since 1970
   std::optional<signature> author_signature;

@@ -6,7 +6,8 @@
 
 namespace tallymesh {
 
-/// Why an executed operation changed nothing. On the chain; texts are made from it by the reader.
+/// Why an executed operation changed nothing. On the chain; texts are made from it by the
+/// reader.
 enum class outcome : std::uint8_t {
   done = 0,
   malformed_arguments, ///< arguments are not what the action takes
@@ -19,9 +20,10 @@ enum class outcome : std::uint8_t {
   unknown_field,
   missing_field,
   wrong_type,
-  out_of_range, ///< below min, above max, too long, or not one of the values
-  not_found,    ///< delete of a row that is not there
-  unsigned_operation, ///< the contract asks for the author's signature, and it is missing or wrong
+  out_of_range,       ///< below min, above max, too long, or not one of the values
+  not_found,          ///< delete of a row that is not there
+  unsigned_operation, ///< the contract asks for the author's signature, and it is missing or
+                      ///< wrong
   key_too_long,
   no_change, ///< the row already was exactly this; recorded, nothing written
 };
@@ -38,8 +40,8 @@ struct receipt {
   node_index lane = 0;        ///< whose node vouched for it
   std::uint64_t seq = 0;      ///< its batch
   outcome result{};
-  std::string detail;         ///< the field or table that `result` is about; at most 64 bytes
-  std::uint32_t changes = 0;  ///< rows changed
+  std::string detail;        ///< the field or table that `result` is about; at most 64 bytes
+  std::uint32_t changes = 0; ///< rows changed
   std::uint64_t gas = 0;
 
   bool ok() const { return result == outcome::done || result == outcome::no_change; }
@@ -55,20 +57,24 @@ struct change_place {
   block_height height = 0;
   std::uint32_t index = 0;
   template <class Archive>
-  void serialize(Archive& a) { a(height, index); }
+  void serialize(Archive& a) {
+    a(height, index);
+  }
   auto operator<=>(const change_place&) const = default;
 };
 
 /// One row before and after. A row's changes are linked backwards, which is its history.
 struct change {
-  std::string table; ///< "contract.table"
-  bytes key;         ///< ordered encoding of the key's values
+  std::string table;                  ///< "contract.table"
+  bytes key;                          ///< ordered encoding of the key's values
   std::optional<bytes> before, after; ///< encoded value_map; none: no row
-  std::uint32_t position = 0; ///< of the operation in its block
+  std::uint32_t position = 0;         ///< of the operation in its block
   change_place previous;
 
   template <class Archive>
-  void serialize(Archive& a) { a(table, key, before, after, position, previous); }
+  void serialize(Archive& a) {
+    a(table, key, before, after, position, previous);
+  }
 };
 
 /// All that executing one block did.
@@ -81,7 +87,9 @@ struct execution {
   digest previous; ///< execution digest of height - 1
 
   template <class Archive>
-  void serialize(Archive& a) { a(height, block, time_ms, receipts, changes, previous); }
+  void serialize(Archive& a) {
+    a(height, block, time_ms, receipts, changes, previous);
+  }
 };
 
 /// Of the encoding of `x`, which names the digest before: so it covers all of history.

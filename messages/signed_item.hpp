@@ -24,7 +24,9 @@ enum class item_kind : std::uint8_t {
   finalize = 5,    ///< position: view
   attestation = 6, ///< position: height; the digest is the execution digest
 };
-constexpr bool known(item_kind x) { return x >= item_kind::batch && x <= item_kind::attestation; }
+constexpr bool known(item_kind x) {
+  return x >= item_kind::batch && x <= item_kind::attestation;
+}
 std::string_view to_string(item_kind x);
 
 /// The mesh and the epoch that a signature is good for.
@@ -42,20 +44,23 @@ struct signed_item {
   signature signed_by;
 
   template <class Archive>
-  void serialize(Archive& a) { a(closed(kind), signer, position, what, signed_by); }
+  void serialize(Archive& a) {
+    a(closed(kind), signer, position, what, signed_by);
+  }
   auto operator<=>(const signed_item&) const = default;
 };
 
 bytes signing_bytes(const signing_domain& domain, item_kind kind, node_index signer,
                     std::uint64_t position, const digest& what);
 
-/// How a machine signs and checks, without knowing how: libsodium in a node, a quick keyed hash in
-/// the simulator, where forging is not what is tested.
+/// How a machine signs and checks, without knowing how: libsodium in a node, a quick keyed hash
+/// in the simulator, where forging is not what is tested.
 struct credentials {
   node_index self = 0;
   signing_domain domain;
   std::function<signature(bytes_view)> sign;
-  std::function<bool(node_index, bytes_view, const signature&)> verify; ///< false for an unknown node too
+  std::function<bool(node_index, bytes_view, const signature&)>
+      verify; ///< false for an unknown node too
 
   signed_item make(item_kind kind, std::uint64_t position, const digest& what) const;
   bool check(const signed_item& x) const;
@@ -69,13 +74,16 @@ credentials ed25519_credentials(node_index self, signing_domain domain, signing_
 struct evidence {
   signed_item first, second;
   template <class Archive>
-  void serialize(Archive& a) { a(first, second); }
+  void serialize(Archive& a) {
+    a(first, second);
+  }
   auto operator<=>(const evidence&) const = default;
 };
 
 /// True if the pair contradicts itself: two batches, proposals, notarize or finalize of one
 /// position with different digests; nullify and finalize of one view; notarize(d) and
-/// finalize(d') of one view. Notarize and nullify together are lawful. Signatures are not checked.
+/// finalize(d') of one view. Notarize and nullify together are lawful. Signatures are not
+/// checked.
 bool contradicts(const signed_item& a, const signed_item& b);
 
 } // namespace tallymesh

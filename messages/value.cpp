@@ -7,7 +7,8 @@ namespace tallymesh {
 
 std::string decimal::to_text() const {
   // Through unsigned, because the smallest int64 has no positive counterpart.
-  auto magnitude = units < 0 ? ~static_cast<std::uint64_t>(units) + 1 : static_cast<std::uint64_t>(units);
+  auto magnitude =
+      units < 0 ? ~static_cast<std::uint64_t>(units) + 1 : static_cast<std::uint64_t>(units);
   auto digits = std::to_string(magnitude);
   if (digits.size() <= scale) digits.insert(0, scale + 1 - digits.size(), '0');
   if (scale > 0) digits.insert(digits.size() - scale, ".");
@@ -20,8 +21,11 @@ std::optional<decimal> decimal::from_text(std::string_view text, std::uint8_t sc
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
   const auto point = text.find('.');
   const auto whole = text.substr(0, point);
-  const auto fraction = point == std::string_view::npos ? std::string_view{} : text.substr(point + 1);
-  if (whole.empty() || (point != std::string_view::npos && fraction.empty())) return std::nullopt;
+  auto fraction = point == std::string_view::npos ? std::string_view{} : text.substr(point + 1);
+  if (whole.empty() || (point != std::string_view::npos && fraction.empty()))
+    return std::nullopt;
+  while (fraction.size() > scale && fraction.back() == '0')
+    fraction.remove_suffix(1);
   if (fraction.size() > scale) return std::nullopt;
   std::string digits(whole);
   digits += fraction;
@@ -30,8 +34,8 @@ std::optional<decimal> decimal::from_text(std::string_view text, std::uint8_t sc
   for (const char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
     // Accumulates downwards: the negative range is the larger one.
-    if (__builtin_mul_overflow(units, std::int64_t{10}, &units) ||
-        __builtin_sub_overflow(units, std::int64_t{c - '0'}, &units))
+    if (__builtin_mul_overflow(units, std::int64_t{10}, &units)
+        || __builtin_sub_overflow(units, std::int64_t{c - '0'}, &units))
       return std::nullopt;
   }
   if (!negative && units == std::numeric_limits<std::int64_t>::min()) return std::nullopt;
@@ -47,21 +51,24 @@ std::string_view value::type_name() const {
 bool value::operator==(const value& other) const { return data == other.data; }
 
 static auto position(value_map& map, std::string_view key) {
-  return std::lower_bound(map.begin(), map.end(), key,
-                          [](const auto& entry, std::string_view wanted) { return entry.first < wanted; });
+  return std::lower_bound(
+      map.begin(), map.end(), key,
+      [](const auto& entry, std::string_view wanted) { return entry.first < wanted; });
 }
 
 const value* find(const value_map& map, std::string_view key) {
-  const auto at = std::lower_bound(map.begin(), map.end(), key, [](const auto& entry, std::string_view wanted) {
-    return entry.first < wanted;
-  });
+  const auto at = std::lower_bound(
+      map.begin(), map.end(), key,
+      [](const auto& entry, std::string_view wanted) { return entry.first < wanted; });
   return at != map.end() && at->first == key ? &at->second : nullptr;
 }
 
 void put(value_map& map, std::string key, value what) {
   const auto at = position(map, key);
-  if (at != map.end() && at->first == key) at->second = std::move(what);
-  else map.emplace(at, std::move(key), std::move(what));
+  if (at != map.end() && at->first == key)
+    at->second = std::move(what);
+  else
+    map.emplace(at, std::move(key), std::move(what));
 }
 
 } // namespace tallymesh

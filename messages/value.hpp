@@ -17,7 +17,8 @@ struct decimal {
   static constexpr std::uint8_t max_scale = 18;
 
   std::string to_text() const;
-  /// "12.5", "-3", "+0.05" at the given scale. Nothing if it does not fit exactly.
+  /// "12.5", "-3", "+0.05" at the given scale. Nothing if it does not fit exactly:
+  /// "1.50" fits scale 1, "1.55" does not.
   static std::optional<decimal> from_text(std::string_view text, std::uint8_t scale);
   auto operator<=>(const decimal&) const = default;
 };
@@ -44,11 +45,16 @@ struct value {
 
   bool is_null() const { return std::holds_alternative<std::monostate>(data); }
   template <class T>
-  const T* as() const { return std::get_if<T>(&data); }
+  const T* as() const {
+    return std::get_if<T>(&data);
+  }
   template <class T>
-  T* as() { return std::get_if<T>(&data); }
+  T* as() {
+    return std::get_if<T>(&data);
+  }
 
-  /// The value's type in the words of contracts: null, bool, int64, decimal, text, bytes, list, map.
+  /// The value's type in the words of contracts: null, bool, int64, decimal, text, bytes, list,
+  /// map.
   std::string_view type_name() const;
 
   bool operator==(const value&) const;

@@ -1,5 +1,5 @@
-// What two nodes say to each other. A frame on a link is one encoded `wire_message`. Nothing here
-// trusts its sender: open_frame checks form and hard limits, the machines check the rest.
+// What two nodes say to each other. A frame on a link is one encoded `wire_message`. Nothing
+// here trusts its sender: open_frame checks form and hard limits, the machines check the rest.
 #pragma once
 
 #include "messages/block.hpp"
@@ -11,35 +11,47 @@ namespace tallymesh {
 struct batch_message {
   batch_ptr batch;
   template <class Archive>
-  void serialize(Archive& a) { a(batch); }
+  void serialize(Archive& a) {
+    a(batch);
+  }
 };
 /// The tips of lanes up to which the sender has stored every batch.
 struct have_message {
   std::vector<lane_tip> tips;
   template <class Archive>
-  void serialize(Archive& a) { a(tips); }
+  void serialize(Archive& a) {
+    a(tips);
+  }
 };
 /// Asks for the batch `tip` and the ones before it down to, not including, `after_seq`.
 struct fetch_batches {
   lane_tip tip;
   std::uint64_t after_seq = 0;
   template <class Archive>
-  void serialize(Archive& a) { a(tip, after_seq); }
+  void serialize(Archive& a) {
+    a(tip, after_seq);
+  }
 };
-/// The answer: newest first, each the parent of the one before it; cut where it would be too large.
+/// The answer: newest first, each the parent of the one before it; cut where it would be too
+/// large.
 struct fetched_batches {
   std::vector<batch_ptr> batches;
   template <class Archive>
-  void serialize(Archive& a) { a(batches); }
+  void serialize(Archive& a) {
+    a(batches);
+  }
 };
 
 // --- agreement: read by consensus
 
 struct proposal {
   block_ptr block;
-  std::vector<certificate> justification; ///< the parent's notarization and the gap's nullifications
+  std::vector<certificate>
+      justification; ///< the parent's notarization and the gap's nullifications
   template <class Archive>
-  void serialize(Archive& a) { a(block, justification); }
+  void serialize(Archive& a) {
+    a(block, justification);
+  }
 };
 struct status {
   view_number frontier = 0;
@@ -47,48 +59,61 @@ struct status {
   block_height finalized_height = 0;
   bool pending = false;
   template <class Archive>
-  void serialize(Archive& a) { a(frontier, finalized_view, finalized_height, pending); }
+  void serialize(Archive& a) {
+    a(frontier, finalized_view, finalized_height, pending);
+  }
   auto operator<=>(const status&) const = default;
 };
 struct fetch_block {
   digest block;
   template <class Archive>
-  void serialize(Archive& a) { a(block); }
+  void serialize(Archive& a) {
+    a(block);
+  }
 };
 struct fetched_block {
   block_ptr block;
   template <class Archive>
-  void serialize(Archive& a) { a(block); }
+  void serialize(Archive& a) {
+    a(block);
+  }
 };
 /// Asks for finalized blocks from this height upwards.
 struct fetch_range {
   block_height from = 0;
   template <class Archive>
-  void serialize(Archive& a) { a(from); }
+  void serialize(Archive& a) {
+    a(from);
+  }
 };
 /// Consecutive heights; `finalization` is of the last one.
 struct fetched_range {
   std::vector<block_ptr> blocks;
   certificate finalization;
   template <class Archive>
-  void serialize(Archive& a) { a(blocks, finalization); }
+  void serialize(Archive& a) {
+    a(blocks, finalization);
+  }
 };
 /// "I executed up to `position` and got `what`" (item_kind::attestation).
 struct attestation {
   signed_item item;
   template <class Archive>
-  void serialize(Archive& a) { a(item); }
+  void serialize(Archive& a) {
+    a(item);
+  }
 };
 
-using wire_message =
-  std::variant<batch_message, have_message, fetch_batches, fetched_batches, proposal, vote,
-               certificate, status, fetch_block, fetched_block, fetch_range, fetched_range, attestation>;
+using wire_message = std::variant<batch_message, have_message, fetch_batches, fetched_batches,
+                                  proposal, vote, certificate, status, fetch_block,
+                                  fetched_block, fetch_range, fetched_range, attestation>;
 
 /// The message's name for logs, metrics and the shell: "batch", "have", "vote", …
 std::string_view name_of(const wire_message& x);
 
 bytes make_frame(const wire_message& x);
-/// Errors: malformed, too_large.
+/// Checks what needs no knowledge of the mesh: encoding, hard limits, kinds that fit their
+/// message. Errors: malformed, too_large.
 result<wire_message> open_frame(bytes_view frame);
 
 } // namespace tallymesh

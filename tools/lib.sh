@@ -79,12 +79,12 @@ build_jobs() {
 build() {
   local preset=$1
   shift
-  cd "$project_dir"
-  mkdir -p build
+  local log=build/$preset.configure.log
+  cd "$project_dir" && mkdir -p build || return
   say "building $preset${*:+: $*}"
-  cmake --preset "$preset" > "$project_dir/build/$preset.configure.log" 2>&1 || {
-    cat "$project_dir/build/$preset.configure.log" >&2
+  if ! cmake --preset "$preset" > "$log" 2>&1; then
+    cat "$log" >&2
     return 1
-  }
+  fi
   cmake --build --preset "$preset" --parallel "$(build_jobs)" ${1:+--target "$@"}
 }
