@@ -1,0 +1,105 @@
+// A contract as the mesh holds it: what tables there are, what a row may hold, and who may
+// read, store and delete. `parse` makes it from a contract file (README.md); nothing else does.
+// Value types, immutable once parsed; any thread.
+#pragma once
+
+#include "messages/digest.hpp"
+#include "messages/limits.hpp"
+#include "messages/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tallymesh::contracts {
+
+enum class field_kind : std::uint8_t { text, int64, decimal, boolean, bytes, one_of };
+
+struct field {
+  std::string name;
+  field_kind kind{};
+  bool optional = false;
+  std::uint8_t scale = 0; ///< of a decimal
+  /// int64: the value; decimal: in units of its scale; text: characters; bytes: bytes.
+  std::int64_t min = 0, max = 0;
+  std::vector<std::string> choices; ///< of a one_of, in the file's order
+
+  /// As the contract file says it: "text{max=32}", "optional(decimal{scale=2})".
+  std::string type_text() const;
+};
+
+enum class tier : std::uint8_t { level1, level2, level3, service };
+std::string_view to_string(tier x);
+/// Nothing unless `name` is one of level1, level2, level3, service.
+std::optional<tier> tier_named(std::string_view name);
+
+/// Someone to whom a right is given.
+struct grantee {
+  enum class kind : std::uint8_t { anyone, tier, node, account };
+  kind what{};
+  contracts::tier at{}; ///< of kind tier
+  std::string name;     ///< of kind node: "hq"; of kind account: "importer@hq"
+};
+
+/// Whoever asks: always an account of a node.
+struct actor {
+  std::string_view account; ///< without the node: "importer"
+  std::string_view node;
+  contracts::tier at{};
+};
+
+using field_number = std::uint16_t; ///< a place in table::fields
+using field_numbers = std::vector<field_number>;
+
+struct table {
+  std::string name;
+  std::string full_name;     ///< "contract.table", as in change::table
+  std::vector<field> fields; ///< ascending by name
+  field_numbers key;         ///< in the declared order
+  std::vector<field_numbers> indexes;
+  bool has_wide_index = false; ///< an index's key may be longer than limits::max_row_key_bytes
+  std::vector<grantee> readers, storers, deleters; ///< empty: no one
+
+  const field* find_field(std::string_view wanted) const;
+};
+
+struct contract {
+  std::string name;
+  std::uint32_t version = 0;
+  bool author_signs = false;
+  std::vector<table> tables; ///< ascending by name
+  digest source; ///< of the file's bytes, so that anyone can check which one is active
+
+  const table* find_table(std::string_view wanted) const;
+};
+
+bool may_read(const table& x, const actor& who);
+bool may_store(const table& x, const actor& who);
+bool may_delete(const table& x, const actor& who);
+/// As above by names; false if the contract has no such table.
+bool may_read(const contract& x, std::string_view table_name, const actor& who);
+
+/// What a contract file may use. The defaults are the mesh's: every node must come to one
+/// verdict.
+struct parse_limits {
+  std::size_t source_bytes = 256 * 1024;
+  std::size_t memory_bytes = 16 * 1024 * 1024; ///< held at once
+  std::size_t churn_bytes = 256 * 1024 * 1024; ///< allocated in all, freed or not
+  std::size_t piece_bytes = 64 * 1024;         ///< one string or table, while the file runs
+  std::uint64_t steps = 1'000'000;             ///< instructions
+};
+
+constexpr std::size_t max_tables = 64;
+constexpr std::size_t max_fields = 256;
+constexpr std::size_t max_indexes = 8;
+constexpr std::size_t max_key_fields = 8;
+constexpr std::size_t max_choices = 256;
+constexpr std::size_t max_grantees = 256;
+
+/// Runs the file in a closed Lua state and checks everything it declares. `file_name` is only
+/// for messages. Errors: bad_config, too_large; the context begins with file and line, or file
+/// and the path of the field, and says what to write instead.
+result<contract> parse(std::string_view source, std::string_view file_name,
+                       const parse_limits& limits = {});
+
+} // namespace tallymesh::contracts
