@@ -17,7 +17,8 @@ function(tallymesh_target name)
   endif()
 endfunction()
 
-# A test executable of Boost.Test cases, registered with CTest under its own name and LABEL.
+# A test executable of Boost.Test cases, registered with CTest under its own name and LABEL. The
+# target tests_<LABEL> builds all of a label.
 #   tallymesh_test(unit_codec LABEL unit SOURCES codec_test.cpp LINK tallymesh_messages)
 function(tallymesh_test name)
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT_S" "SOURCES;LINK" ${ARGN})
@@ -29,4 +30,8 @@ function(tallymesh_test name)
     set(arg_TIMEOUT_S 120)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT_S})
+  if(NOT TARGET tests_${arg_LABEL})
+    add_custom_target(tests_${arg_LABEL})
+  endif()
+  add_dependencies(tests_${arg_LABEL} ${name})
 endfunction()
