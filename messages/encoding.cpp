@@ -28,7 +28,7 @@ static void load(encoding_reader& in, batch_ptr& x) {
   signature signed_by;
   in(body, signed_by);
   auto opened = open_batch(std::move(body), signed_by);
-  if (!opened) throw malformed_bytes{std::move(opened.error())};
+  if (!opened) throw malformed_bytes{opened.error()};
   x = std::move(*opened);
 }
 
@@ -41,7 +41,7 @@ static void load(encoding_reader& in, block_ptr& x) {
   signature signed_by;
   in(body, leader, signed_by);
   auto opened = open_block(std::move(body), leader, signed_by);
-  if (!opened) throw malformed_bytes{std::move(opened.error())};
+  if (!opened) throw malformed_bytes{opened.error()};
   x = std::move(*opened);
 }
 
