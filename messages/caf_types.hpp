@@ -1,0 +1,56 @@
+// What our actors say to each other in CAF's words: atoms, and the types that travel in CAF
+// messages. The only file of messages that knows CAF; everything here stays inside one process,
+// so types are passed as they are and never serialised. Any thread.
+#pragma once
+
+#include "messages/bytes.hpp"
+#include "messages/signed_item.hpp"
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/atom.hpp>
+#include <memory>
+
+namespace tallymesh {
+
+/// The bytes of one wire_message, shared and never changed. A frame that came from a peer
+/// counts against what that peer may have in flight until its last owner lets go of it: decode
+/// it, keep what was decoded, and drop the frame.
+using shared_frame = std::shared_ptr<const bytes>;
+
+// --- between peer links and the one actor they deliver to (their sink)
+
+/// To a peer: (frame_atom, shared_frame). To the sink: (frame_atom, node_index from,
+/// shared_frame).
+using frame_atom = caf::atom_constant<caf::atom("frame")>;
+/// To the sink: (up_atom, node_index, caf::actor peer).
+using up_atom = caf::atom_constant<caf::atom("up")>;
+/// To the sink: (down_atom, node_index).
+using down_atom = caf::atom_constant<caf::atom("down")>;
+/// To peer links: (sink_atom, caf::actor): deliver here from now on; links that are up are
+/// announced again.
+using sink_atom = caf::atom_constant<caf::atom("sink")>;
+/// A request to peer links: (port_atom) -> std::uint16_t, the port that is really listened on.
+using port_atom = caf::atom_constant<caf::atom("port")>;
+/// A request to any actor that can be looked into; peer links answer std::vector<link_info>.
+using introspect_atom = caf::atom_constant<caf::atom("introspect")>;
+
+/// One peer, as its link sees it. Counts are totals since peer links started.
+struct link_info {
+  node_index peer = 0;
+  std::string name;
+  std::string address; ///< of the present connection, or where it is dialed
+  bool up = false;
+  std::int64_t since_ms = 0;       ///< of the last change of `up`; milliseconds since 1970
+  std::int64_t round_trip_us = -1; ///< of the last ping; -1: none answered yet
+  std::uint64_t bytes_in = 0, bytes_out = 0; ///< on the wire, encrypted
+  std::uint64_t frames_in = 0, frames_out = 0;
+  std::uint64_t queue_bytes = 0;    ///< waiting to be written
+  std::uint64_t dropped_frames = 0; ///< not sent, because the queue was full or the link down
+  std::uint64_t handshake_failures = 0;
+  std::uint64_t times_up = 0;
+};
+
+} // namespace tallymesh
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::shared_frame)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<tallymesh::link_info>)
