@@ -1,0 +1,154 @@
+// The chain as executed: blocks, their certificates, what executing them did, and the tables
+// with indexes and history. Written by the ledger_writer actor; read by executor, gateway,
+// consensus (catch-up) and tools. Threads: any, one append at a time; every read is one
+// snapshot of its own. A read that runs long holds up an append that must grow the map, so
+// pages are bounded by the caller.
+#pragma once
+
+#include "messages/receipt.hpp"
+#include "messages/wire.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace tallymesh::storage {
+
+class environment;
+
+enum class durability {
+  synced, ///< append returns when it is on stable storage
+  lazy,   ///< survives the end of the process; a power cut may take back the last appends
+};
+
+/// An entry of a table's secondary index that comes or goes. `index_key` must be an encoding
+/// none of whose values begins another, so that entries stand in the order of index key, then
+/// row key.
+struct index_change {
+  std::string table;
+  std::uint8_t index = 0;
+  bytes index_key;
+  bytes row_key;
+  bool add = true;
+};
+
+struct ledger_commit {
+  block_ptr block;
+  std::vector<lane_tip> full_cut;          ///< all lanes' tips up to this block
+  std::optional<certificate> finalization; ///< of this block, if it has one of its own
+  std::shared_ptr<const tallymesh::execution> result;
+  digest execution; ///< execution digest of `result`
+  std::vector<index_change> indexes;
+};
+
+struct ledger_head {
+  block_height height = 0;
+  view_number view = 0;
+  digest block;
+  std::int64_t time_ms = 0;
+  std::vector<lane_tip> full_cut;
+  digest execution;
+};
+
+struct stored_block {
+  block_ptr block;
+  std::vector<lane_tip> full_cut;
+  digest execution;
+  std::optional<certificate> finalization;
+};
+
+struct stored_row {
+  std::optional<bytes> row; ///< encoded value_map; none: never there, or deleted
+  change_place last;        ///< its last change; height 0: never there
+};
+
+struct table_row {
+  bytes key, row;
+  change_place last;
+};
+
+struct index_entry {
+  bytes index_key, row_key, row;
+  change_place last;
+};
+struct index_page {
+  std::vector<index_entry> entries;
+  bytes next; ///< give it as `after` for the next page; empty: this was the last
+};
+
+struct history_entry {
+  change_place place;
+  tallymesh::change change;
+  tallymesh::receipt receipt;
+  std::int64_t time_ms = 0;
+};
+struct history_page {
+  std::vector<history_entry> entries; ///< newest first
+  change_place next; ///< give it as `from` for older ones; height 0: there are none
+};
+
+struct table_count {
+  std::string table;
+  std::uint64_t records = 0;
+};
+struct table_sum {
+  std::string table;
+  std::uint64_t records = 0;
+  digest content;
+};
+struct ledger_sums {
+  ledger_head head; ///< of the same snapshot
+  std::vector<table_sum> tables;
+};
+
+class ledger {
+public:
+  /// Errors: damaged, unsupported, conflict (another chain, or in use), storage.
+  static result<std::unique_ptr<ledger>> open(const std::filesystem::path& directory,
+                                              const signing_domain& domain,
+                                              durability how = durability::synced);
+  ~ledger();
+
+  /// Consecutive blocks in one transaction: all or nothing. Errors: conflict (a block that does
+  /// not follow the head, a digest that does not fit, an operation executed before), storage.
+  result<void> append(std::span<const ledger_commit> commits);
+
+  /// Genesis if there is no block yet; then its cut is empty.
+  result<ledger_head> head() const;
+  /// Errors of all reads below: not_found, damaged, storage.
+  result<stored_block> block(block_height height) const;
+  result<tallymesh::execution> execution_of(block_height height) const;
+
+  /// Blocks from `from` on that end at a height with a finalization of its own: the highest
+  /// within `max_blocks` and `max_bytes`, or the next one if there is none within.
+  result<fetched_range> range(block_height from, std::size_t max_blocks,
+                              std::size_t max_bytes) const;
+
+  result<tallymesh::receipt> receipt(const operation_id& id) const;
+  /// For each whether it has been executed, all in one snapshot.
+  result<std::vector<bool>> executed(std::span<const operation_id> ids) const;
+
+  result<stored_row> row(std::string_view table, bytes_view key) const;
+  /// Live rows after `after_key` (empty: from the first), in key order.
+  result<std::vector<table_row>> rows(std::string_view table, bytes_view after_key,
+                                      std::size_t limit) const;
+  result<index_page> index_scan(std::string_view table, std::uint8_t index, bytes_view prefix,
+                                bytes_view after, std::size_t limit) const;
+  /// The changes of one row, newest first, beginning at `from` (height 0: at its last change).
+  /// not_found if the row never was, or `from` is no change of it.
+  result<history_page> history(std::string_view table, bytes_view key, change_place from,
+                               std::size_t limit) const;
+
+  result<std::vector<table_count>> tables() const;
+  /// Digest over all live rows of a table in key order, with the head it belongs to. Reads the
+  /// table.
+  result<ledger_sums> table_digest(std::string_view table) const;
+  result<ledger_sums> digests() const;
+
+private:
+  ledger(std::unique_ptr<environment> env, const signing_domain& domain);
+  std::unique_ptr<environment> env_;
+  ledger_head genesis_;
+};
+
+} // namespace tallymesh::storage

@@ -1,0 +1,370 @@
+#include "storage/ledger_records.hpp"
+
+namespace tallymesh::storage {
+
+using namespace ledger_records;
+
+namespace ledger_records {
+
+table_record to_table(bytes_view name, bytes_view value) {
+  field_reader in{open_record(table_kind, name, value)};
+  table_record x;
+  x.number = in.integer<std::uint16_t>();
+  x.records = in.integer<std::uint64_t>();
+  if (!in.ok) fail_damaged(table_kind, name, "too short");
+  return x;
+}
+
+std::optional<table_record> find_table(const transaction& t, std::string_view name) {
+  if (name.empty() || name.size() > 2 * limits::max_name_bytes + 1) return std::nullopt;
+  const auto value = t.get(tables, as_bytes(name));
+  if (!value) return std::nullopt;
+  return to_table(as_bytes(name), *value);
+}
+
+stored_row to_row(bytes_view key, bytes_view value) {
+  field_reader in{open_record(row_kind, key, value)};
+  stored_row x;
+  x.last.height = in.integer<std::uint64_t>();
+  x.last.index = in.integer<std::uint32_t>();
+  const auto live = in.integer<std::uint8_t>();
+  if (!in.ok || live > 1) fail_damaged(row_kind, key, "its form is not one of a row");
+  if (live) x.row = bytes(in.rest.begin(), in.rest.end());
+  return x;
+}
+
+stored_block to_block(bytes_view key, bytes_view value) {
+  auto record =
+      decode_record<block_record>(block_kind, key, open_record(block_kind, key, value));
+  stored_block x;
+  x.full_cut = std::move(record.full_cut);
+  x.execution = record.execution;
+  x.block = open_block_record(block_kind, key, std::move(record));
+  return x;
+}
+
+ledger_head read_head(const transaction& t, const ledger_head& genesis) {
+  cursor at(t, blocks);
+  if (!at.last()) return genesis;
+  auto x = to_block(at.key(), at.value());
+  return head_of(*x.block, std::move(x.full_cut), x.execution);
+}
+
+} // namespace ledger_records
+
+namespace {
+
+[[noreturn]] void fail_no_height(block_height height) {
+  fail(errc::not_found,
+       "ledger: there is no block of height " + std::to_string(height) + " here");
+}
+
+stored_block read_block(const transaction& t, block_height height) {
+  const auto key = height_key(height);
+  const auto value = t.get(blocks, key);
+  if (!value) fail_no_height(height);
+  return to_block(key, *value);
+}
+
+std::optional<certificate> read_finalization(const transaction& t, block_height height) {
+  const auto key = height_key(height);
+  const auto value = t.get(finalizations, key);
+  if (!value) return std::nullopt;
+  return decode_record<certificate>(finalization_kind, key,
+                                    open_record(finalization_kind, key, *value));
+}
+
+execution_view view_execution(const transaction& t, block_height height) {
+  const auto value = t.get(executions, height_key(height));
+  if (!value) fail_no_height(height);
+  return {height, *value};
+}
+
+/// The height of the first finalization at or above `from`.
+block_height next_finalized(const transaction& t, block_height from) {
+  cursor at(t, finalizations);
+  if (!at.seek(height_key(from)))
+    fail(errc::not_found,
+         "ledger: no finalized block from height " + std::to_string(from) + " on");
+  field_reader in{at.key()};
+  return in.integer<std::uint64_t>();
+}
+
+/// Where a range from `from` ends: README.md tells the rule.
+block_height end_of_range(const transaction& t, block_height from, std::size_t max_blocks,
+                          std::size_t max_bytes) {
+  block_height end = 0;
+  std::size_t taken = 0, count = 0;
+  cursor at(t, blocks);
+  for (bool more = at.seek(height_key(from)); more && count < max_blocks; more = at.next()) {
+    taken += at.value().size();
+    if (taken > max_bytes) break;
+    const auto height = from + count++;
+    if (t.get(finalizations, height_key(height))) end = height;
+  }
+  return end != 0 ? end : next_finalized(t, from);
+}
+
+/// The live row that an index entry names.
+stored_row indexed_row(const transaction& t, std::uint16_t table, bytes_view key) {
+  const auto whole = row_key(table, key);
+  const auto value = t.get(rows, whole);
+  if (!value) fail_damaged(row_kind, whole, "an index names it and it is not there");
+  auto row = to_row(whole, *value);
+  if (!row.row) fail_damaged(row_kind, whole, "an index names it and it was deleted");
+  return row;
+}
+
+index_entry to_index_entry(const transaction& t, std::uint16_t table, bytes_view key,
+                           bytes_view value) {
+  field_reader in{value};
+  const auto stored = in.integer<std::uint16_t>();
+  const auto names = key.subspan(index_prefix_bytes);
+  if (!in.ok || stored > names.size())
+    fail(errc::damaged, "ledger: the index record of key " + to_hex(key) + " is damaged");
+  index_entry x;
+  put_bytes(x.index_key, names.first(stored));
+  put_bytes(x.index_key, in.rest);
+  put_bytes(x.row_key, names.subspan(stored));
+  auto row = indexed_row(t, table, x.row_key);
+  x.row = std::move(*row.row);
+  x.last = row.last;
+  return x;
+}
+
+history_entry read_history(const transaction& t, change_place place) {
+  const auto all = view_execution(t, place.height);
+  if (place.index >= all.count(part_kind::change))
+    fail(errc::not_found,
+         "ledger: height " + std::to_string(place.height) + " has no such change");
+  auto what = all.change_at(place.index);
+  auto of = all.receipt_of(what.position);
+  return {place, std::move(what), std::move(of), all.time_ms()};
+}
+
+/// Each row folded into the digest of those before it, beginning with the table's name.
+table_sum sum_up(const transaction& t, std::string_view name, const table_record& table) {
+  table_sum sum{std::string(name), 0, hash(digest_kind::table, as_bytes(name))};
+  const auto start = row_key(table.number, {});
+  cursor at(t, rows);
+  for (bool more = at.seek(start); more && starts_with(at.key(), start); more = at.next()) {
+    const auto row = to_row(at.key(), at.value());
+    if (!row.row) continue;
+    sum.content =
+        hash(digest_kind::table, {sum.content.raw, at.key().subspan(start.size()), *row.row});
+    ++sum.records;
+  }
+  return sum;
+}
+
+} // namespace
+
+ledger::ledger(std::unique_ptr<environment> env, const signing_domain& domain)
+    : env_(std::move(env)) {
+  const auto first = genesis_block(domain);
+  genesis_ = head_of(*first, {}, genesis_execution(domain.chain));
+}
+ledger::~ledger() = default;
+
+result<std::unique_ptr<ledger>> ledger::open(const std::filesystem::path& directory,
+                                             const signing_domain& domain, durability how) {
+  environment::description about;
+  about.store = "ledger";
+  about.databases = {"blocks", "finalizations", "executions", "operations",
+                     "rows",   "indexes",       "tables"};
+  about.chain = domain.chain;
+  about.sync_every_commit = how == durability::synced;
+  auto env = environment::open(directory, std::move(about));
+  if (!env) return env.error();
+  std::unique_ptr<ledger> opened(new ledger(std::move(*env), domain));
+  if (auto head = opened->head(); !head) return head.error();
+  return opened;
+}
+
+result<ledger_head> ledger::head() const {
+  return env_->read([&](const read_transaction& t) { return read_head(t, genesis_); });
+}
+
+result<stored_block> ledger::block(block_height height) const {
+  return env_->read([&](const read_transaction& t) {
+    auto x = read_block(t, height);
+    x.finalization = read_finalization(t, height);
+    return x;
+  });
+}
+
+result<execution> ledger::execution_of(block_height height) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto raw = view_execution(t, height).encoded();
+    const auto key = height_key(height);
+    if (execution_digest(raw) != read_block(t, height).execution)
+      fail_damaged(execution_kind, key, "it does not match its digest");
+    return decode_record<tallymesh::execution>(execution_kind, key, raw);
+  });
+}
+
+result<fetched_range> ledger::range(block_height from, std::size_t max_blocks,
+                                    std::size_t max_bytes) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto first = std::max<block_height>(from, 1);
+    const auto end = end_of_range(t, first, max_blocks, max_bytes);
+    fetched_range found;
+    for (auto height = first; height <= end; ++height)
+      found.blocks.push_back(read_block(t, height).block);
+    found.finalization = *read_finalization(t, end);
+    return found;
+  });
+}
+
+result<receipt> ledger::receipt(const operation_id& id) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto value = t.get(operations, id.raw);
+    if (!value)
+      fail(errc::not_found, "ledger: the operation " + id.hex() + " has not been executed");
+    field_reader in{*value};
+    const auto height = in.integer<std::uint64_t>();
+    const auto index = in.integer<std::uint32_t>();
+    if (!in.ok) fail_damaged(operation_kind, id.raw, "too short");
+    const auto all = view_execution(t, height);
+    if (index >= all.count(part_kind::receipt))
+      fail_damaged(operation_kind, id.raw, "it names no receipt");
+    auto found = all.receipt_at(index);
+    if (found.id != id) fail_damaged(operation_kind, id.raw, "it names the receipt of another");
+    return found;
+  });
+}
+
+result<std::vector<bool>> ledger::executed(std::span<const operation_id> ids) const {
+  return env_->read([&](const read_transaction& t) {
+    std::vector<bool> found;
+    found.reserve(ids.size());
+    for (const auto& id : ids)
+      found.push_back(t.get(operations, id.raw).has_value());
+    return found;
+  });
+}
+
+result<stored_row> ledger::row(std::string_view table, bytes_view key) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto of = find_table(t, table);
+    if (!of || key.size() > limits::max_row_key_bytes) return stored_row{};
+    const auto whole = row_key(of->number, key);
+    const auto value = t.get(ledger_records::rows, whole);
+    return value ? to_row(whole, *value) : stored_row{};
+  });
+}
+
+result<std::vector<table_row>> ledger::rows(std::string_view table, bytes_view after_key,
+                                            std::size_t limit) const {
+  return env_->read([&](const read_transaction& t) {
+    std::vector<table_row> found;
+    const auto of = find_table(t, table);
+    if (!of || after_key.size() > limits::max_row_key_bytes) return found;
+    const auto start = row_key(of->number, {}), after = row_key(of->number, after_key);
+    cursor at(t, ledger_records::rows);
+    bool more = at.seek(after);
+    if (more && !after_key.empty() && at.key().size() == after.size()
+        && starts_with(at.key(), after))
+      more = at.next();
+    for (; more && found.size() < limit && starts_with(at.key(), start); more = at.next()) {
+      auto row = to_row(at.key(), at.value());
+      if (!row.row) continue;
+      const auto key = at.key().subspan(start.size());
+      found.push_back({bytes(key.begin(), key.end()), std::move(*row.row), row.last});
+    }
+    return found;
+  });
+}
+
+result<index_page> ledger::index_scan(std::string_view table, std::uint8_t index,
+                                      bytes_view prefix, bytes_view after,
+                                      std::size_t limit) const {
+  return env_->read([&](const read_transaction& t) {
+    index_page page;
+    const auto of = find_table(t, table);
+    if (after.size() > max_stored_index_key_bytes + limits::max_row_key_bytes)
+      fail(errc::malformed, "a cursor that no earlier page gave");
+    if (!of || limit == 0) return page;
+    const auto start = index_start(of->number, index, prefix);
+    auto from = index_start(of->number, index, {});
+    put_bytes(from, after);
+    cursor at(t, indexes);
+    bool more = at.seek(std::max(start, from));
+    if (more && !after.empty() && at.key().size() == from.size() && starts_with(at.key(), from))
+      more = at.next();
+    for (; more && starts_with(at.key(), start); more = at.next()) {
+      auto entry = to_index_entry(t, of->number, at.key(), at.value());
+      if (!starts_with(entry.index_key, prefix)) continue;
+      if (page.entries.size() == limit) {
+        const auto& last = page.entries.back();
+        page.next = index_start(of->number, index, last.index_key);
+        put_bytes(page.next, last.row_key);
+        page.next.erase(page.next.begin(), page.next.begin() + index_prefix_bytes);
+        break;
+      }
+      page.entries.push_back(std::move(entry));
+    }
+    return page;
+  });
+}
+
+result<history_page> ledger::history(std::string_view table, bytes_view key, change_place from,
+                                     std::size_t limit) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto of = find_table(t, table);
+    const auto never = [&] {
+      fail(errc::not_found, "ledger: no such change of a row of " + std::string(table));
+    };
+    if (!of || key.size() > limits::max_row_key_bytes) never();
+    if (from.height == 0) {
+      const auto whole = row_key(of->number, key);
+      const auto value = t.get(ledger_records::rows, whole);
+      if (!value) never();
+      from = to_row(whole, *value).last;
+    }
+    history_page page;
+    for (; from.height != 0 && page.entries.size() < limit;
+         from = page.entries.back().change.previous) {
+      auto entry = read_history(t, from);
+      if (entry.change.table != table
+          || !std::equal(entry.change.key.begin(), entry.change.key.end(), key.begin(),
+                         key.end()))
+        never();
+      if (!(entry.change.previous < from))
+        fail_damaged(execution_kind, height_key(from.height), "a change that follows itself");
+      page.entries.push_back(std::move(entry));
+    }
+    page.next = from;
+    return page;
+  });
+}
+
+result<std::vector<table_count>> ledger::tables() const {
+  return env_->read([&](const read_transaction& t) {
+    std::vector<table_count> found;
+    cursor at(t, ledger_records::tables);
+    for (bool more = at.seek({}); more; more = at.next())
+      found.push_back({table_name_of(at.key()), to_table(at.key(), at.value()).records});
+    return found;
+  });
+}
+
+result<ledger_sums> ledger::table_digest(std::string_view table) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto of = find_table(t, table);
+    if (!of) fail(errc::not_found, "ledger: there is no table " + std::string(table));
+    return ledger_sums{read_head(t, genesis_), {sum_up(t, table, *of)}};
+  });
+}
+
+result<ledger_sums> ledger::digests() const {
+  return env_->read([&](const read_transaction& t) {
+    ledger_sums all{read_head(t, genesis_), {}};
+    cursor at(t, ledger_records::tables);
+    for (bool more = at.seek({}); more; more = at.next())
+      all.tables.push_back(sum_up(t, as_text(at.key()), to_table(at.key(), at.value())));
+    return all;
+  });
+}
+
+} // namespace tallymesh::storage
