@@ -86,7 +86,8 @@ struct parse_limits {
   std::size_t memory_bytes = 16 * 1024 * 1024; ///< held at once
   std::size_t churn_bytes = 256 * 1024 * 1024; ///< allocated in all, freed or not
   std::size_t piece_bytes = 64 * 1024;         ///< one string or table, while the file runs
-  std::uint64_t steps = 1'000'000;             ///< instructions
+  std::size_t jump_words = 10'000;             ///< and, or, elseif, goto, break; prose included
+  std::uint64_t steps = 200'000;               ///< instructions
 };
 
 constexpr std::size_t max_tables = 64;

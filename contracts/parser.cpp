@@ -10,7 +10,7 @@
 
 namespace tallymesh::contracts {
 
-static constexpr char type_metatable[] = "tallymesh.type";
+static constexpr char type_metatable[] = "field type";
 static constexpr std::int64_t int64_min = std::numeric_limits<std::int64_t>::min();
 static constexpr std::int64_t int64_max = std::numeric_limits<std::int64_t>::max();
 static constexpr std::int64_t max_length = limits::max_operation_bytes;
@@ -617,6 +617,28 @@ static std::string one_line(std::string text) {
   return text;
 }
 
+/// How often the source has a word from which Lua's compiler builds jump lists. It walks a
+/// list's length for each further jump, so a file of nothing else would keep a node busy for
+/// ten seconds.
+static std::size_t count_jump_words(std::string_view source) {
+  static constexpr std::string_view jump_words[] = {"and", "or", "elseif", "goto", "break"};
+  const auto in_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+           || c == '_';
+  };
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < source.size();) {
+    const auto start = i;
+    while (i < source.size() && in_word(source[i]))
+      ++i;
+    count +=
+        std::find(std::begin(jump_words), std::end(jump_words), source.substr(start, i - start))
+        != std::end(jump_words);
+    if (i == start) ++i;
+  }
+  return count;
+}
+
 static result<void> check_source(std::string_view source, const std::string& file_name,
                                  const parse_limits& limits) {
   if (source.size() > limits.source_bytes)
@@ -628,6 +650,11 @@ static result<void> check_source(std::string_view source, const std::string& fil
                       file_name + ":1: this is compiled Lua; give the source text");
   if (!is_utf8(source))
     return make_error(errc::bad_config, file_name + ": is not UTF-8 text; save it as UTF-8");
+  if (count_jump_words(source) > limits.jump_words)
+    return make_error(errc::too_large, file_name
+                                           + ": says and, or, elseif, goto and break more than "
+                                           + std::to_string(limits.jump_words)
+                                           + " times; declare tables instead");
   return {};
 }
 
@@ -642,7 +669,7 @@ result<contract> parse(std::string_view source, std::string_view file_name,
   if (source.starts_with(byte_order_mark)) source.remove_prefix(byte_order_mark.size());
 
   sandbox box(limits);
-  const auto failure = box.run([&](lua_State* lua) {
+  auto failure = box.run([&](lua_State* lua) {
     open_constructors(lua, state);
     box.evaluate(lua, source, state.file_name);
     auto found = walk(lua, state).read_contract();
@@ -654,6 +681,8 @@ result<contract> parse(std::string_view source, std::string_view file_name,
     return make_error(errc::too_large,
                       state.file_name
                           + ": the file builds too much in memory; a contract only declares");
+  // What Lua says of its own limits comes without a place.
+  if (!failure->starts_with(state.file_name)) failure->insert(0, state.file_name + ": ");
   return make_error(errc::bad_config, one_line(*failure));
 }
 

@@ -134,11 +134,10 @@ private:
 
     // Exactly two arguments, in canonical order.
     const auto& given = what.arguments;
-    const std::size_t table_at = store ? 1 : 0;
-    if (given.size() != 2 || given[table_at].first != "table"
-        || given[1 - table_at].first != (store ? "row" : "key"))
+    const std::string_view first_name = store ? "row" : "key";
+    if (given.size() != 2 || given[0].first != first_name || given[1].first != "table")
       return refuse(outcome::malformed_arguments, "");
-    const auto* table_name = given[table_at].second.as<std::string>();
+    const auto* table_name = given[1].second.as<std::string>();
     if (table_name == nullptr) return refuse(outcome::malformed_arguments, "table");
     const auto* table = contract->find_table(*table_name);
     if (table == nullptr) return refuse(outcome::unknown_table, *table_name);
@@ -146,7 +145,7 @@ private:
     const contracts::actor who{what.author, author->node, rules_.nodes_[lane].at};
     if (store ? !may_store(*table, who) : !may_delete(*table, who))
       return refuse(outcome::forbidden, table->name);
-    const auto& argument = given[1 - table_at].second;
+    const auto& argument = given[0].second;
     return store ? store_row(*table, argument, position)
                  : delete_row(*table, argument, position);
   }

@@ -1,0 +1,123 @@
+#include "actors/contract_executor/actor.hpp"
+
+#include "actors/contract_executor/unstored.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace tallymesh::contract_executor {
+
+namespace {
+
+// How far execution runs ahead of the ledger: enough to keep the writer's transactions large.
+constexpr std::size_t ahead_blocks = 32;
+constexpr std::size_t ahead_bytes = 16 * 1024 * 1024;
+
+struct actor_state {
+  static inline const char* name = "contract_executor";
+  node::context_ptr context;
+  node::wiring_ptr wired;
+  std::deque<consensus::deliver> waiting; ///< bounded by consensus' undelivered_blocks
+  unstored ahead;
+  block_height height = 0; ///< of the last block executed
+  digest execution;
+  std::vector<lane_tip> cut;
+};
+using self_ptr = caf::stateful_actor<actor_state>*;
+
+template <class T>
+T read_or_end(result<T> x, std::string_view where) {
+  if (!x) node::end_process(x.error(), where);
+  return std::move(*x);
+}
+
+/// The block's batches, lane by lane, each lane's by sequence number.
+std::vector<batch_ptr> gather(const actor_state& state, const consensus::deliver& final_block) {
+  std::vector<batch_ptr> in_order;
+  for (const auto& tip : final_block.block->content.cut) {
+    auto lane = read_or_end(
+        state.context->batches->descend(tip, state.cut[tip.lane].seq, SIZE_MAX, SIZE_MAX),
+        "batch store");
+    // S7.7 and S9 promised that they are here.
+    TALLYMESH_INVARIANT(lane.size() == tip.seq - state.cut[tip.lane].seq);
+    in_order.insert(in_order.end(), lane.rbegin(), lane.rend());
+  }
+  return in_order;
+}
+
+state_view view_of(const actor_state& state) {
+  const auto& ledger = *state.context->ledger;
+  return {[&](const std::string& table, const bytes& key) -> held_row {
+            if (const auto* row = state.ahead.row(table, key)) return *row;
+            auto stored = read_or_end(ledger.row(table, key), "ledger");
+            return {std::move(stored.row), stored.last};
+          },
+          [&](const operation_id& id) {
+            return state.ahead.executed(id)
+                   || read_or_end(ledger.executed(std::span(&id, 1)), "ledger").front();
+          }};
+}
+
+void execute_next(self_ptr self) {
+  auto& state = self->state;
+  auto final_block = std::move(state.waiting.front());
+  state.waiting.pop_front();
+  const auto& machine = state.context->executor;
+  const auto batches = gather(state, final_block);
+  auto outcome = std::make_shared<const execution>(
+      machine.execute(*final_block.block, batches, state.execution, view_of(state)));
+  auto commit = std::make_shared<storage::ledger_commit>();
+  commit->block = final_block.block;
+  commit->full_cut = final_block.full_cut;
+  commit->finalization = std::move(final_block.finalization);
+  commit->result = outcome;
+  commit->execution = execution_digest(encode(*outcome));
+  for (auto& each : machine.index_changes(*outcome))
+    commit->indexes.push_back({std::move(each.table), each.index, std::move(each.index_key),
+                               std::move(each.row_key), each.add});
+  state.height = outcome->height;
+  state.execution = commit->execution;
+  state.cut = std::move(final_block.full_cut);
+  state.ahead.add(*outcome);
+  self->send(state.wired->core.ledger_writer, node::commit_ptr(std::move(commit)));
+}
+
+void execute_waiting(self_ptr self) {
+  auto& state = self->state;
+  while (!state.waiting.empty() && state.ahead.blocks() < ahead_blocks
+         && state.ahead.size_bytes() < ahead_bytes)
+    execute_next(self);
+}
+
+caf::behavior behaviour(self_ptr self, node::context_ptr context) {
+  self->state.context = std::move(context);
+  node::prepare(self);
+  return {
+      [=](node::wired_atom, const node::wiring_ptr& wired) {
+        auto& state = self->state;
+        if (std::exchange(state.wired, wired)) return; // only another gateway
+        auto head = read_or_end(state.context->ledger->head(), "ledger");
+        state.height = head.height;
+        state.execution = head.execution;
+        state.cut = std::move(head.full_cut);
+        state.cut.resize(state.context->nodes.size);
+      },
+      [=](consensus::deliver& x) {
+        auto& state = self->state;
+        TALLYMESH_INVARIANT(x.block->content.height == state.height + state.waiting.size() + 1);
+        state.waiting.push_back(std::move(x));
+        execute_waiting(self);
+      },
+      [=](node::stored_atom, block_height height) {
+        self->state.ahead.stored(height);
+        execute_waiting(self);
+      },
+  };
+}
+
+} // namespace
+
+caf::actor spawn_contract_executor(caf::actor_system& system, node::context_ptr context) {
+  return system.spawn<caf::detached>(behaviour, std::move(context));
+}
+
+} // namespace tallymesh::contract_executor
