@@ -1,0 +1,306 @@
+// `tally bench load` and `tally bench latency`.
+#include "tools/tally/loader.hpp"
+#include "tools/tally/output.hpp"
+#include "tools/tally/processes.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+namespace tallymesh::tally {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+milliseconds since(clock::time_point start) {
+  return std::chrono::duration_cast<milliseconds>(clock::now() - start);
+}
+
+std::string tenths(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", x);
+  return text;
+}
+
+// --- load
+
+struct load_options {
+  place where;
+  std::string file, table;
+  std::uint64_t rows = 0, window = load_settings{}.window,
+                request_rows = load_settings{}.request_rows;
+  std::uint64_t within_s = 600;
+};
+
+struct node_cost {
+  std::string node;
+  std::uint64_t height = 0;
+  std::optional<process_usage> before, after;
+};
+
+std::optional<process_usage> usage_at(const gateway& at) {
+  if (at.directory.empty()) return std::nullopt;
+  const auto process = node_process::find(at.directory);
+  return process ? usage_of(process->pid()) : std::nullopt;
+}
+
+result<load_summary> send_rows(const load_options& options,
+                               const std::vector<gateway>& gateways, const table_name& table) {
+  load_settings settings;
+  settings.window = options.window;
+  settings.request_rows = options.request_rows;
+  settings.give_up_after = std::chrono::seconds(options.within_s);
+  auto reader = row_reader::open(options.file, std::nullopt);
+  if (!reader) return reader.error();
+  loader sending(gateways, table, settings);
+  progress bar("loading", options.rows);
+  const auto draw = [&] { bar.update(sending.done()); };
+  for (std::uint64_t number = 0; options.rows == 0 || number < options.rows; ++number) {
+    auto row = reader->next();
+    if (!row) return row.error();
+    if (!*row) break;
+    if (!sending.add(number / settings.request_rows % gateways.size(), std::move(**row), draw))
+      break;
+    draw();
+  }
+  return sending.finish(draw);
+}
+
+/// Until every node has executed and stored up to `height`.
+result<void> wait_for_all(std::vector<http_client>& clients, std::vector<node_cost>& nodes,
+                          std::uint64_t height, std::uint64_t within_s) {
+  const bool all_there = poll_until(std::chrono::seconds(within_s), milliseconds(20), [&] {
+    const auto answers = ask_all(clients, "/v1/status");
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (answers[i])
+        nodes[i].height = static_cast<std::uint64_t>(
+            std::max<std::int64_t>(0, number_at(*answers[i], "executed_height")));
+    return std::all_of(nodes.begin(), nodes.end(),
+                       [&](const auto& x) { return x.height >= height; });
+  });
+  if (all_there) return {};
+  for (const auto& each : nodes)
+    if (each.height < height)
+      return make_error(errc::unavailable, "the node " + each.node + " reached height "
+                                               + std::to_string(each.height) + " of "
+                                               + std::to_string(height) + " within "
+                                               + std::to_string(within_s) + " s");
+  return {};
+}
+
+void print_load(const load_summary& done, milliseconds took,
+                const std::vector<node_cost>& nodes) {
+  const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, took.count()));
+  std::cout << grouped(done.all()) << " operations final, executed and stored on "
+            << nodes.size() << " nodes in " << duration_text(took) << ": "
+            << painted(colour::bold, grouped(done.all() * 1000 / ms) + " a second") << '\n'
+            << "  " << grouped(done.stored) << " stored, " << grouped(done.unchanged)
+            << " unchanged, " << grouped(done.refused) << " refused; last receipt after "
+            << duration_text(done.took) << "\n\n";
+  std::vector<std::vector<cell>> lines;
+  for (const auto& each : nodes) {
+    const bool known = each.before && each.after;
+    lines.push_back(
+        {each.node, grouped(each.height),
+         each.after
+             ? tenths(static_cast<double>(each.after->peak_memory_bytes) / 1048576) + " MiB"
+             : "-",
+         known ? duration_text(each.after->cpu - each.before->cpu) : "-"});
+  }
+  print_table(std::cout, {{"node"}, {"height", true}, {"peak memory", true}, {"cpu", true}},
+              lines);
+}
+
+json::value as_json(const load_summary& done, milliseconds took,
+                    const std::vector<node_cost>& nodes) {
+  json::array list;
+  for (const auto& each : nodes) {
+    json::object item{{"node", each.node}, {"height", each.height}};
+    if (each.after) item["peak_memory_bytes"] = each.after->peak_memory_bytes;
+    if (each.before && each.after)
+      item["cpu_ms"] = (each.after->cpu - each.before->cpu).count();
+    list.push_back(std::move(item));
+  }
+  const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, took.count()));
+  return {{"operations", done.all()},
+          {"stored", done.stored},
+          {"unchanged", done.unchanged},
+          {"refused", done.refused},
+          {"resent", done.resent},
+          {"took_ms", ms},
+          {"receipts_ms", done.took.count()},
+          {"operations_per_second", done.all() * 1000 / ms},
+          {"nodes", std::move(list)}};
+}
+
+exit_code run_load(const load_options& options, const invocation& told) {
+  const auto table = table_name::from_text(options.table);
+  if (!table) return report(table.error());
+  const auto gateways = find_gateways(options.where);
+  if (!gateways) return report(gateways.error());
+  std::vector<node_cost> nodes;
+  for (const auto& each : *gateways)
+    nodes.push_back({each.node, 0, usage_at(each), {}});
+  const auto start = clock::now();
+  const auto done = send_rows(options, *gateways, *table);
+  if (!done) return report(done.error());
+  auto clients = clients_of(*gateways);
+  if (const auto there = wait_for_all(clients, nodes, done->last_height, options.within_s);
+      !there)
+    return report(there.error());
+  const auto took = since(start);
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    nodes[i].after = usage_at((*gateways)[i]);
+  if (told.json())
+    print_json(as_json(*done, took, nodes));
+  else
+    print_load(*done, took, nodes);
+  return done->refused > 0 ? exit_code::differs : exit_code::ok;
+}
+
+// --- latency
+
+struct latency_options {
+  place where;
+  std::string file, table;
+  std::uint64_t count = 200;
+};
+
+/// Rows to store one by one: of a file, or what the table holds already (stored again,
+/// unchanged).
+result<std::vector<std::string>> sample_rows(const latency_options& options,
+                                             http_client& client, std::string& table) {
+  std::vector<std::string> out;
+  if (!options.file.empty()) {
+    if (table.empty())
+      return make_error(errc::bad_config, "--file needs --table CONTRACT.TABLE");
+    auto reader = row_reader::open(options.file, std::nullopt);
+    if (!reader) return reader.error();
+    while (out.size() < options.count) {
+      auto row = reader->next();
+      if (!row) return row.error();
+      if (!*row) break;
+      if ((*row)->problem.empty()) out.push_back(std::move((*row)->object));
+    }
+    if (out.empty())
+      return make_error(errc::malformed, options.file + ": holds no row that can be used");
+    return out;
+  }
+  if (table.empty()) {
+    const auto tables = get_json(client, "/v1/tables");
+    if (!tables) return tables.error();
+    for (const auto& each : list_of(*tables))
+      if (table.empty() && number_at(each, "records") > 0) table = text_at(each, "table");
+  }
+  const auto missing = make_error(
+      errc::not_found,
+      "there is no record to store again: load some first, or give --file and --table");
+  if (table.empty()) return missing;
+  const auto rows = get_json(client, "/v1/tables/" + url_encoded(table) + "/rows?limit=100");
+  if (!rows) return rows.error();
+  for (const auto& each : list_at(*rows, "rows"))
+    if (const auto* row = member(each, "row"); row != nullptr && row->is_object())
+      out.push_back(json::serialize(*row));
+  if (out.empty()) return missing;
+  return out;
+}
+
+result<std::vector<double>> measure(const latency_options& options, http_client& client) {
+  auto full_name = options.table;
+  const auto rows = sample_rows(options, client, full_name);
+  if (!rows) return rows.error();
+  const auto table = table_name::from_text(full_name);
+  if (!table) return table.error();
+  std::vector<double> times_ms;
+  progress bar("measuring", options.count);
+  for (std::uint64_t i = 0; i < options.count; ++i) {
+    auto body = store_operation(new_operation_id(), table->contract, table->table,
+                                (*rows)[i % rows->size()]);
+    const auto start = clock::now();
+    const auto receipt = post_json(client, "/v1/operations?wait=finalized&timeout_ms=20000",
+                                   std::move(body), {milliseconds(30'000)});
+    if (!receipt) return receipt.error();
+    if (text_at(*receipt, "status") != "finalized")
+      return make_error(errc::unavailable,
+                        client.target().url() + ": no receipt within 20 s; see `tally status`");
+    times_ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
+    bar.update(i + 1);
+  }
+  std::sort(times_ms.begin(), times_ms.end());
+  return times_ms;
+}
+
+exit_code run_latency(const latency_options& options, const invocation& told) {
+  const auto where = find_gateway(options.where);
+  if (!where) return report(where.error());
+  http_client client(where->target);
+  const auto times = measure(options, client);
+  if (!times) return report(times.error());
+  // The smallest value that at least that share of all does not exceed.
+  const auto at = [&](std::size_t percent) {
+    return (*times)[(times->size() * percent + 99) / 100 - 1];
+  };
+  if (told.json()) {
+    print_json(json::value{{"count", times->size()},
+                           {"min_ms", times->front()},
+                           {"median_ms", at(50)},
+                           {"p95_ms", at(95)},
+                           {"max_ms", times->back()}});
+    return exit_code::ok;
+  }
+  std::cout << grouped(times->size())
+            << " operations one after another, from submit to final receipt at " << where->node
+            << ":\n";
+  print_table(
+      std::cout, {{"min ms", true}, {"median ms", true}, {"p95 ms", true}, {"max ms", true}},
+      {{tenths(times->front()), tenths(at(50)), tenths(at(95)), tenths(times->back())}});
+  return exit_code::ok;
+}
+
+} // namespace
+
+void add_bench(command& program) {
+  auto& bench =
+      program.add("bench", "Measure a running mesh.",
+                  {"tally bench load villages.csv --table divisions.villages --rows 100000",
+                   "tally bench latency"});
+
+  const auto load_settings = std::make_shared<load_options>();
+  auto& load =
+      bench.add("load",
+                "Load rows through all gateways at once, and say how many operations a second "
+                "were final,\n"
+                "executed and stored on all nodes, with each node's peak memory and CPU time.",
+                {"tally bench load villages.csv --table divisions.villages --rows 100000"});
+  load.argument("FILE", load_settings->file, "CSV or NDJSON");
+  load.option("--table", load_settings->table, "Where to: contract.table");
+  load.option("--rows", load_settings->rows, "Only the first so many rows; 0: all", 0,
+              UINT64_MAX / 2);
+  load.option("--window", load_settings->window, "Requests in flight a gateway", 1, 64);
+  load.option("--request-rows", load_settings->request_rows, "Rows a request", 1, 10'000);
+  load.option("--within", load_settings->within_s, "Seconds to wait for a node that is behind",
+              1, 86'400);
+  load_settings->where.declare(load, false);
+  load.on_run(
+      [load_settings](const invocation& told) { return run_load(*load_settings, told); });
+
+  const auto latency_settings = std::make_shared<latency_options>();
+  auto& latency = bench.add("latency",
+                            "Store single rows one after another on an idle mesh, and say how "
+                            "long each took from submit\n"
+                            "to final receipt. Without --file it stores rows again that are "
+                            "there, which changes nothing.",
+                            {"tally bench latency --count 200",
+                             "tally bench latency --file cities.csv --table divisions.cities"});
+  latency.option("--count", latency_settings->count, "How many operations", 1, 1'000'000);
+  latency.option("--file", latency_settings->file, "Rows to store");
+  latency.option("--table", latency_settings->table,
+                 "contract.table (default: the first that holds records)");
+  latency_settings->where.declare(latency, true);
+  latency.on_run([latency_settings](const invocation& told) {
+    return run_latency(*latency_settings, told);
+  });
+}
+
+} // namespace tallymesh::tally

@@ -1,0 +1,288 @@
+// `tally get`, `list`, `history` and `trace`.
+#include "tools/tally/loader.hpp"
+#include "tools/tally/output.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <iostream>
+
+namespace tallymesh::tally {
+
+namespace {
+
+struct query_options {
+  place where;
+  std::string table, key, after, before, operation;
+  std::vector<std::string> conditions;
+  std::uint64_t limit = 100;
+};
+
+std::string rows_path(const std::string& table) {
+  return "/v1/tables/" + url_encoded(table) + "/rows";
+}
+
+std::string key_path(const query_options& options) {
+  std::string path = rows_path(options.table) + "/";
+  bool first = true;
+  for (const auto& each : key_parts(options.key))
+    (path += std::exchange(first, false) ? "" : ",") += url_encoded(each);
+  return path;
+}
+
+result<json::value> ask(const query_options& options, const std::string& path) {
+  if (!options.table.empty())
+    if (const auto table = table_name::from_text(options.table); !table) return table.error();
+  const auto where = find_gateway(options.where);
+  if (!where) return where.error();
+  http_client client(where->target);
+  return get_json(client, path);
+}
+
+void print_row(const json::value& row) {
+  std::vector<std::vector<cell>> lines;
+  if (const auto* fields = row.if_object())
+    for (const auto& [name, each] : *fields)
+      lines.push_back({std::string(name), shown(each)});
+  print_table(std::cout, {{"field"}, {"value"}}, lines);
+}
+
+std::string time_text(std::int64_t ms) {
+  const auto seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm parts{};
+  char text[64];
+  if (ms <= 0 || ::localtime_r(&seconds, &parts) == nullptr) return "-";
+  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+  return std::string(text, size);
+}
+
+std::string row_text(const json::value& x, std::string_view side) {
+  const auto* row = member(x, side);
+  return row == nullptr || row->is_null() ? "-" : json::serialize(*row);
+}
+
+exit_code run_get(const query_options& options, const invocation& told) {
+  const auto answer = ask(options, key_path(options));
+  if (!answer && answer.error().code == errc::not_found) {
+    report(answer.error());
+    return exit_code::differs;
+  }
+  if (!answer) return report(answer.error());
+  if (told.json())
+    print_json(*answer);
+  else if (const auto* row = member(*answer, "row"))
+    print_row(*row);
+  return exit_code::ok;
+}
+
+result<std::string> list_path(const query_options& options) {
+  auto path = rows_path(options.table) + "?limit=" + std::to_string(options.limit);
+  if (!options.after.empty()) path += "&after=" + url_encoded(options.after);
+  for (const auto& each : options.conditions) {
+    const auto equals = each.find('=');
+    if (equals == each.npos || equals == 0)
+      return make_error(errc::bad_config,
+                        "--where is " + each + ", expected FIELD=VALUE of an indexed field");
+    path +=
+        "&" + url_encoded(each.substr(0, equals)) + "=" + url_encoded(each.substr(equals + 1));
+  }
+  return path;
+}
+
+void print_rows(const json::value& answer) {
+  // A row may lack optional fields: the columns are all that any of them has.
+  std::vector<std::string> names;
+  for (const auto& each : list_at(answer, "rows"))
+    if (const auto* row = member(each, "row"); row != nullptr && row->is_object())
+      for (const auto& [name, ignored] : row->get_object())
+        if (std::find(names.begin(), names.end(), name) == names.end())
+          names.emplace_back(name);
+  std::vector<column> columns;
+  for (const auto& each : names)
+    columns.push_back({each});
+  std::vector<std::vector<cell>> lines;
+  for (const auto& each : list_at(answer, "rows")) {
+    auto& line = lines.emplace_back();
+    const auto* row = member(each, "row");
+    for (const auto& name : names) {
+      const auto* field = row == nullptr ? nullptr : member(*row, name);
+      line.emplace_back(field == nullptr ? "-" : shown(*field));
+    }
+  }
+  if (lines.empty())
+    std::cout << "no rows\n";
+  else
+    print_table(std::cout, columns, lines);
+}
+
+exit_code run_list(const query_options& options, const invocation& told) {
+  const auto path = list_path(options);
+  if (!path) return report(path.error());
+  const auto answer = ask(options, *path);
+  if (!answer) return report(answer.error());
+  if (told.json()) {
+    print_json(*answer);
+    return exit_code::ok;
+  }
+  print_rows(*answer);
+  if (const auto next = text_at(*answer, "next"); !next.empty())
+    std::cerr << "there are more: add --after " << printable(next) << '\n';
+  return exit_code::ok;
+}
+
+exit_code run_history(const query_options& options, const invocation& told) {
+  auto path = key_path(options) + "/history?limit=" + std::to_string(options.limit);
+  if (!options.before.empty()) path += "&before=" + url_encoded(options.before);
+  const auto answer = ask(options, path);
+  if (!answer) return report(answer.error());
+  if (told.json()) {
+    print_json(*answer);
+    return exit_code::ok;
+  }
+  std::vector<std::vector<cell>> lines;
+  for (const auto& each : list_at(*answer, "changes"))
+    lines.push_back({std::to_string(number_at(each, "height")),
+                     time_text(number_at(each, "time_ms")), text_at(each, "author"),
+                     text_at(each, "action"), text_at(each, "operation"),
+                     row_text(each, "before"), row_text(each, "after")});
+  if (lines.empty())
+    std::cout << "no changes\n";
+  else
+    print_table(std::cout,
+                {{"height", true},
+                 {"time"},
+                 {"author"},
+                 {"action"},
+                 {"operation"},
+                 {"before"},
+                 {"after"}},
+                lines);
+  if (const auto next = text_at(*answer, "next"); !next.empty())
+    std::cerr << "there are older ones: add --before " << printable(next) << '\n';
+  return exit_code::ok;
+}
+
+void print_trace(const json::value& x) {
+  static const json::value nothing;
+  // The receipt's members stand beside block, batch and changes, or in a member of their own.
+  const auto* inner = member(x, "receipt");
+  const auto& receipt = inner == nullptr ? x : *inner;
+  const auto part = [&](std::string_view name) -> const json::value& {
+    const auto* found = member(x, name);
+    return found == nullptr ? nothing : *found;
+  };
+  const auto& block = part("block");
+  const auto& batch = part("batch");
+  const auto leader = member(block, "leader");
+  print_table(
+      std::cout, {{"what"}, {"value"}},
+      {{"operation", text_at(receipt, "id")},
+       {"result", text_at(receipt, "result", text_at(receipt, "status"))},
+       {"detail",
+        text_at(receipt, "description")
+            + (text_at(receipt, "detail").empty() ? ""
+                                                  : " (" + text_at(receipt, "detail") + ")")},
+       {"block", "height " + std::to_string(number_at(block, "height")) + ", view "
+                     + std::to_string(number_at(block, "view")) + ", position "
+                     + std::to_string(number_at(receipt, "position"))},
+       {"block digest", text_at(block, "digest")},
+       {"time", time_text(number_at(block, "time_ms"))},
+       {"leader", leader == nullptr ? "-" : shown(*leader)},
+       {"batch", "lane "
+                     + (member(batch, "lane") == nullptr ? "-" : shown(*member(batch, "lane")))
+                     + ", number " + std::to_string(number_at(batch, "seq"))},
+       {"batch digest", text_at(batch, "digest")}});
+  std::vector<std::vector<cell>> lines;
+  for (const auto& each : list_at(x, "changes")) {
+    const auto* key = member(each, "key");
+    lines.push_back({text_at(each, "table"), key == nullptr ? "-" : shown(*key),
+                     row_text(each, "before"), row_text(each, "after")});
+  }
+  if (lines.empty()) return;
+  std::cout << '\n';
+  print_table(std::cout, {{"table"}, {"key"}, {"before"}, {"after"}}, lines);
+}
+
+exit_code run_trace(const query_options& options, const invocation& told) {
+  if (!operation_id::from_hex(options.operation))
+    return report(make_error(errc::bad_config, "the operation id "
+                                                   + options.operation.substr(0, 80)
+                                                   + " is not 32 hexadecimal characters"));
+  const auto answer = ask(options, "/v1/operations/" + options.operation + "/trace");
+  if (!answer && answer.error().code == errc::not_found) {
+    report(answer.error());
+    return exit_code::differs;
+  }
+  if (!answer) return report(answer.error());
+  if (told.json())
+    print_json(*answer);
+  else
+    print_trace(*answer);
+  return exit_code::ok;
+}
+
+using runner = exit_code (*)(const query_options&, const invocation&);
+
+command& add_query_command(command& program, std::string name, std::string description,
+                           std::vector<std::string> examples,
+                           const std::shared_ptr<query_options>& options, runner run) {
+  auto& added = program.add(std::move(name), std::move(description), std::move(examples));
+  options->where.declare(added, true);
+  added.on_run([options, run](const invocation& told) { return run(*options, told); });
+  return added;
+}
+
+} // namespace
+
+std::vector<std::string> key_parts(std::string_view key) {
+  std::vector<std::string> parts(1);
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (key[i] == '\\' && i + 1 < key.size())
+      parts.back() += key[++i];
+    else if (key[i] == ',')
+      parts.emplace_back();
+    else
+      parts.back() += key[i];
+  }
+  return parts;
+}
+
+void add_query(command& program) {
+  const auto get_options = std::make_shared<query_options>();
+  auto& get = add_query_command(
+      program, "get", "Show one row by its key (exit 1 if there is none).",
+      {"tally get divisions.cities 1101", "tally get orders.lines A-17,1 -o json"}, get_options,
+      run_get);
+  get.argument("TABLE", get_options->table, "contract.table");
+  get.argument("KEY", get_options->key, "The key; its parts separated by commas");
+
+  const auto list_options = std::make_shared<query_options>();
+  auto& list = add_query_command(
+      program, "list", "List rows in key order, or those of an indexed field's value.",
+      {"tally list divisions.provinces",
+       "tally list divisions.cities --where provinceCode=37 --limit 20"},
+      list_options, run_list);
+  list.argument("TABLE", list_options->table, "contract.table");
+  list.option("--where", list_options->conditions,
+              "FIELD=VALUE of an indexed field; may be given several times");
+  list.option("--limit", list_options->limit, "At most so many rows", 1, 10'000);
+  list.option("--after", list_options->after, "Go on where the answer before ended");
+
+  const auto history_options = std::make_shared<query_options>();
+  auto& history = add_query_command(
+      program, "history",
+      "Show every change of a row, newest first: who, when, before and after.",
+      {"tally history divisions.cities 1101"}, history_options, run_history);
+  history.argument("TABLE", history_options->table, "contract.table");
+  history.argument("KEY", history_options->key, "The key; its parts separated by commas");
+  history.option("--limit", history_options->limit, "At most so many changes", 1, 10'000);
+  history.option("--before", history_options->before, "Go on where the answer before ended");
+
+  const auto trace_options = std::make_shared<query_options>();
+  auto& trace = add_query_command(
+      program, "trace", "Show an operation's way: receipt, batch, block and what it changed.",
+      {"tally trace 01932f6c1a2b3c4d5e6f708192a3b4c5"}, trace_options, run_trace);
+  trace.argument("OPERATION", trace_options->operation,
+                 "The operation's id, 32 hexadecimal characters");
+}
+
+} // namespace tallymesh::tally
