@@ -1,0 +1,152 @@
+#include "actors/gateway/actor.hpp"
+
+#include "actors/gateway/server.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace tallymesh::gateway {
+
+namespace {
+
+struct actor_state {
+  static inline const char* name = "gateway";
+  node::context_ptr context;
+  caf::actor mempool;
+  std::shared_ptr<const std::vector<contracts::contract>> contracts;
+  std::shared_ptr<configs::token_list> tokens;
+  std::unique_ptr<class server> server;
+};
+using self_ptr = caf::stateful_actor<actor_state>*;
+
+admission verdict_of(mempool::admission x) {
+  switch (x) {
+  case mempool::admission::accepted:
+    return admission::accepted;
+  case mempool::admission::known:
+    return admission::known;
+  case mempool::admission::overloaded:
+    return admission::overloaded;
+  case mempool::admission::too_large:
+    return admission::too_large;
+  }
+  return admission::overloaded;
+}
+
+/// The operation behind a receipt: the receipt names its lane and sequence number, the block's
+/// cut leads there.
+std::optional<operation> find_operation(const node::context& context, const receipt& of) {
+  const auto block = context.ledger->block(of.height);
+  if (!block || of.lane >= block->full_cut.size()) return std::nullopt;
+  const auto batches =
+      context.batches->descend(block->full_cut[of.lane], of.seq - 1, SIZE_MAX, SIZE_MAX);
+  if (!batches || batches->empty() || batches->back()->content.seq != of.seq)
+    return std::nullopt;
+  for (const auto& each : batches->back()->content.operations)
+    if (each.id == of.id) return each;
+  return std::nullopt;
+}
+
+backend backend_of(self_ptr self) {
+  const auto context = self->state.context;
+  const auto& mesh = context->genesis();
+  const auto own = caf::actor_cast<caf::actor>(self);
+  const auto& own_name = context->config.node;
+  backend x{
+      *context->ledger,
+      [contracts = self->state.contracts] { return contracts; },
+      mesh.chain,
+      own_name,
+      static_cast<contracts::tier>(mesh.nodes[context->self()].tier),
+      {},
+      [context, tokens = self->state.tokens](std::string_view token) -> std::optional<account> {
+        const auto name = tokens->account_of(token);
+        if (!name) return std::nullopt;
+        const auto* known = context->genesis().find_account(*name, context->config.node);
+        return account{*name, known ? known->key : std::nullopt};
+      },
+      [own](std::vector<operation> operations,
+            std::function<void(std::vector<admission>)> answer) {
+        auto handed_in = std::make_shared<node::submission>();
+        handed_in->operations = std::move(operations);
+        handed_in->answer =
+            [answer = std::move(answer)](const std::vector<mempool::admission>& verdicts) {
+              std::vector<admission> translated;
+              for (const auto each : verdicts)
+                translated.push_back(verdict_of(each));
+              answer(std::move(translated));
+            };
+        caf::anon_send(own, node::submission_ptr(std::move(handed_in)));
+      },
+      [context] { return context->status(); },
+      [context](const receipt& of) { return find_operation(*context, of); }};
+  for (const auto& each : mesh.nodes)
+    x.nodes.push_back(each.name);
+  return x;
+}
+
+server_settings settings_of(const configs::gateway_config& chosen) {
+  server_settings x;
+  x.front.host = chosen.listen.host;
+  x.front.port = chosen.listen.port;
+  x.front.tls_certificate = chosen.tls_certificate;
+  x.front.tls_key = chosen.tls_key;
+  x.front.connections = chosen.max_connections;
+  x.front.request_bytes = chosen.max_request_bytes;
+  return x;
+}
+
+std::shared_ptr<const std::vector<contracts::contract>>
+contracts_of(const node::context& context) {
+  std::vector<contracts::contract> all;
+  for (const auto& each : context.genesis().contracts)
+    if (const auto* found = context.executor.find_contract(each.name)) all.push_back(*found);
+  return std::make_shared<const std::vector<contracts::contract>>(std::move(all));
+}
+
+caf::behavior behaviour(self_ptr self, node::context_ptr context) {
+  auto& state = self->state;
+  state.context = std::move(context);
+  node::prepare(self);
+  auto tokens = configs::token_list::load(state.context->config.gateway.tokens_file,
+                                          state.context->genesis(), state.context->self());
+  if (!tokens) {
+    spdlog::error("gateway: {}", tokens.error().context);
+    return {};
+  }
+  state.tokens = std::make_shared<configs::token_list>(std::move(*tokens));
+  state.contracts = contracts_of(*state.context);
+  state.server = std::make_unique<class server>(settings_of(state.context->config.gateway),
+                                                backend_of(self));
+  if (const auto started = state.server->start(); !started) {
+    spdlog::error("gateway: {}", started.error().context);
+    return {};
+  }
+  spdlog::info("gateway: listening on {}:{}", state.context->config.gateway.listen.host,
+               state.server->bound_port());
+  self->set_exit_handler([self](const caf::exit_msg& x) {
+    self->state.server
+        ->stop(); // clients that wait get their receipts, or 503 after two seconds
+    self->quit(x.reason);
+  });
+  return {
+      [=](node::wired_atom, const node::wiring_ptr& wired) {
+        self->state.mempool = wired->core.mempool;
+      },
+      [=](const node::execution_ptr& executed) { self->state.server->executed(executed); },
+      [=](const node::submission_ptr& x) {
+        if (self->state.mempool)
+          self->send(self->state.mempool, x);
+        else
+          x->answer(std::vector<mempool::admission>(x->operations.size(),
+                                                    mempool::admission::overloaded));
+      },
+  };
+}
+
+} // namespace
+
+caf::actor spawn_gateway(caf::actor_system& system, node::context_ptr context) {
+  return system.spawn<caf::detached>(behaviour, std::move(context));
+}
+
+} // namespace tallymesh::gateway
