@@ -66,13 +66,13 @@ continue_as_owner() {
     env HOME="$home" USER="$(id -un "$owner" 2> /dev/null || printf '%s' "$owner")" "$@"
 }
 
-# How many compilers at once: one a core, and a gigabyte of free memory for each.
+# How many compilers at once: one a core, and two slots of free memory for each.
 build_jobs() {
-  local cores gigabytes
+  local cores slots
   cores=$(nproc)
-  gigabytes=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)
-  if [ "${gigabytes:-1}" -lt 1 ]; then gigabytes=1; fi
-  printf '%d\n' "$((cores < gigabytes ? cores : gigabytes))"
+  slots=$(awk '/^MemAvailable:/ { print int($2 / 2097152) }' /proc/meminfo)
+  if [ "${slots:-1}" -lt 1 ]; then slots=1; fi
+  printf '%d\n' "$((cores < slots ? cores : slots))"
 }
 
 # build PRESET [TARGET...]: configures build/PRESET and builds the targets there, or all of them.
