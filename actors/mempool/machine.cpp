@@ -81,7 +81,8 @@ const batch_header* machine::lane_state::rival(const lane_tip& x) const {
 machine::machine(settings with, recovered from) : set_(std::move(with)) {
   const std::size_t n = set_.nodes.size;
   TALLYMESH_INVARIANT(n > 0 && set_.keys.self < n && full_cut(from.final_cut, n));
-  TALLYMESH_INVARIANT(set_.batch_bytes > 0 && set_.lane_window > 0);
+  TALLYMESH_INVARIANT(set_.batch_bytes > 0 && set_.lane_window > 0 && set_.block_batches > 0
+                      && set_.block_payload_bytes > batch_overhead_bytes);
   set_.batch_bytes = std::min({set_.batch_bytes, limits::max_batch_bytes - batch_overhead_bytes,
                                set_.block_payload_bytes - batch_overhead_bytes});
   lanes_.resize(n);
@@ -476,6 +477,7 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
     lane.highest_claim = std::max(lane.highest_claim, x.seq);
   if (x.seq > lane.tip().seq) {
     lane.tries = 0;
+    wake_fetches(x.lane);
     if (!peer.ahead.empty() && peer.ahead.back() == x) return;
     if (!peer.ahead.empty() && peer.ahead.back().seq >= x.seq) peer.ahead.clear();
     if (peer.ahead.size() < claims_ahead)
@@ -681,6 +683,7 @@ machine::verdict machine::examine(want& x) {
   for (const auto index : std::exchange(x.open, {})) {
     std::size_t lane_size = 0;
     const auto found = examine_lane(x, index, lane_size);
+    if (x.certified) settle(lanes_[index]);
     if (found == verdict::invalid) return found;
     size += lane_size;
     if (x.bytes_done + size > set_.block_payload_bytes) return verdict::invalid; // S2
@@ -690,10 +693,7 @@ machine::verdict machine::examine(want& x) {
     }
     x.bytes_done += lane_size;
     size -= lane_size;
-    if (x.certified) {
-      follow(lanes_[index], x.cut[index]);
-      settle(lanes_[index]);
-    }
+    if (x.certified) follow(lanes_[index], x.cut[index]);
   }
   x.open = std::move(open);
   return x.open.empty() ? verdict::ready : verdict::waiting;
@@ -907,12 +907,18 @@ std::map<lane_tip, machine::need> machine::needs() {
   return out;
 }
 
+/// Somebody may have it now: those that were given up are asked for again.
+void machine::wake_fetches(node_index lane) {
+  for (auto each = fetches_.lower_bound({lane, 0, {}});
+       each != fetches_.end() && each->first.lane == lane; ++each)
+    if (each->second.due_ms == never)
+      each->second = {each->second.after_seq, each->second.certified, {}, now_ms_, 0};
+}
+
 void machine::wake_fetches() {
-  for (auto& lane : lanes_)
-    lane.tries = 0;
-  for (auto& [tip, each] : fetches_) {
-    if (each.due_ms == never) each.due_ms = now_ms_;
-    each.attempts = 0;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lanes_[i].tries = 0;
+    wake_fetches(static_cast<node_index>(i));
   }
 }
 
@@ -973,6 +979,7 @@ void machine::run_fetches() {
         fetches_.try_emplace(tip, fetch{0, false, {}, first_due(tip, why), 0}).first->second;
     mine.after_seq = why.after_seq;
     mine.certified = why.certified;
+    if (why.certified) mine.due_ms = std::min(mine.due_ms, now_ms_ + set_.fetch_retry_ms);
     if (mine.due_ms <= now_ms_) ask(tip, mine, why, load);
   }
 }

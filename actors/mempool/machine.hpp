@@ -307,6 +307,7 @@ private:
   std::int64_t first_due(const lane_tip& tip, const need& why) const;
   void ask(const lane_tip& tip, fetch& x, const need& why, std::vector<std::size_t>& load);
   void wake_fetches();
+  void wake_fetches(node_index lane);
   void set_next_alarm();
   bool may_serve(node_index to, fetch_batches& x);
 
