@@ -1,0 +1,337 @@
+#include "tests/simulation/checker.hpp"
+
+namespace tallymesh::simulation {
+
+checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys)
+    : check_order_(what.check_order), nodes_set_(nodes), keys_(any_keys), honest_(nodes.size),
+      nodes_(nodes.size) {
+  const auto genesis = genesis_block(any_keys.domain);
+  cuts_[genesis->id] = empty_cut(nodes.size);
+  decided_[0] = {genesis->id, std::nullopt, empty_cut(nodes.size)};
+  for (auto& each : nodes_)
+    each.delivered_block = genesis->id;
+}
+
+void checker::report(int node, std::string rule, std::string text) {
+  found_.push_back({now_ms_, node, std::move(rule), std::move(text)});
+}
+
+// --- votes
+
+static bool contradicts_ballot(const std::optional<digest>& held, const digest& now) {
+  return held && *held != now;
+}
+
+void checker::promise(node_index node, const signed_item& item) {
+  auto& x = nodes_[node].promised[item.position];
+  const auto before = x;
+  switch (item.kind) {
+  case item_kind::proposal:
+    x.proposed = item.what;
+    break;
+  case item_kind::notarize:
+    x.notarized = item.what;
+    break;
+  case item_kind::finalize:
+    x.finalized = item.what;
+    break;
+  case item_kind::nullify:
+    x.nullified = true;
+    break;
+  default:
+    return;
+  }
+  const bool twice = (before.proposed && before.proposed != x.proposed)
+                     || (before.notarized && before.notarized != x.notarized)
+                     || (before.finalized && before.finalized != x.finalized);
+  if (twice)
+    report(node, "no double vote", "a second " + describe(item));
+  else if (x.nullified && x.finalized)
+    report(node, "no double vote", "nullify and finalize: " + describe(item));
+  else if (x.notarized && contradicts_ballot(x.finalized, *x.notarized))
+    report(node, "no double vote",
+           "notarize and finalize of different blocks: " + describe(item));
+}
+
+void checker::store(node_index node, const signed_item& item) {
+  auto& x = nodes_[node].stored[item.position];
+  if (item.kind == item_kind::proposal) x.proposed = item.what;
+  if (item.kind == item_kind::notarize) x.notarized = item.what;
+  if (item.kind == item_kind::finalize) x.finalized = item.what;
+  if (item.kind == item_kind::nullify) x.nullified = true;
+}
+
+bool checker::is_stored(const node_view& of, const signed_item& item) const {
+  const auto found = of.stored.find(item.position);
+  if (found == of.stored.end()) return false;
+  const auto& x = found->second;
+  switch (item.kind) {
+  case item_kind::proposal:
+    return x.proposed == item.what;
+  case item_kind::notarize:
+    return x.notarized == item.what;
+  case item_kind::finalize:
+    return x.finalized == item.what;
+  case item_kind::nullify:
+    return x.nullified;
+  default:
+    return true;
+  }
+}
+
+void checker::committed(node_index node, const std::vector<consensus::record>& records,
+                        const model_disk&) {
+  auto& self = nodes_[node];
+  for (const auto& record : records) {
+    if (const auto* x = std::get_if<vote>(&record)) {
+      if (x->signer != node) report(node, "own records", "stored as its own: " + describe(*x));
+      if (self.observes_only)
+        report(node, "observe only", "stored " + describe(*x) + " after its log was lost");
+      promise(node, *x);
+      store(node, *x);
+    } else if (const auto* made = std::get_if<consensus::own_proposal>(&record)) {
+      learn(made->block);
+      promise(node, made->block->as_item());
+      store(node, made->block->as_item());
+    } else if (const auto* kept = std::get_if<consensus::kept_block>(&record)) {
+      learn(kept->block);
+    } else {
+      const auto& held = std::get<certificate>(record);
+      hold(node, held);
+      self.cleared.insert(held.view);
+      if (held.kind == item_kind::finalize)
+        self.finalized = std::max(self.finalized, held.view);
+    }
+  }
+}
+
+void checker::committed(node_index node, const std::vector<batch_ptr>& batches) {
+  for (const auto& batch : batches) {
+    if (batch->content.lane != node) continue;
+    const auto [place, fresh] = nodes_[node].lane.emplace(batch->content.seq, batch->id);
+    if (!fresh && place->second != batch->id)
+      report(node, "one batch a place", "a second batch " + describe(batch->tip()));
+  }
+}
+
+void checker::sent(node_index node, const parcel_ptr& what, const model_disk& disk) {
+  auto& self = nodes_[node];
+  if (self.last_sent == what) return;
+  self.last_sent = what;
+  learn(what->content);
+  check_codec(node, *what);
+  std::visit([&](const auto& x) { said(node, x, disk); }, what->content);
+}
+
+void checker::said(node_index node, const vote& x, const model_disk& disk) {
+  if (x.signer == node) check_vote(node, x, disk);
+}
+
+void checker::said(node_index node, const certificate& x, const model_disk& disk) {
+  hold(node, x);
+  for (const auto& [signer, signed_by] : x.votes)
+    if (signer == node) check_vote(node, {x.kind, signer, x.view, x.block, signed_by}, disk);
+}
+
+void checker::said(node_index node, const proposal& x, const model_disk&) {
+  for (const auto& each : x.justification)
+    hold(node, each);
+  if (x.block->leader != node) return;
+  promise(node, x.block->as_item());
+  if (check_order_ && !is_stored(nodes_[node], x.block->as_item()))
+    report(node, "stored before sent", "proposal " + describe(x.block->content));
+}
+
+void checker::said(node_index node, const fetched_range& x, const model_disk&) {
+  hold(node, x.finalization);
+}
+
+void checker::said(node_index node, const batch_message& x, const model_disk& disk) {
+  if (!disk.find(x.batch->id))
+    report(node, "stored before sent", "batch " + describe(x.batch->tip()));
+}
+
+void checker::said(node_index node, const have_message& x, const model_disk& disk) {
+  check_tips(node, x.tips, disk);
+}
+
+void checker::check_vote(node_index node, const vote& x, const model_disk& disk) {
+  auto& self = nodes_[node];
+  const auto& promised = self.promised[x.position];
+  const bool fresh = (x.kind == item_kind::notarize && !promised.notarized)
+                     || (x.kind == item_kind::finalize && !promised.finalized)
+                     || (x.kind == item_kind::nullify && !promised.nullified);
+  if (fresh && self.observes_only)
+    report(node, "observe only", "sent " + describe(x) + " after its log was lost");
+  promise(node, x);
+  if (!check_order_) return;
+  if (!is_stored(self, x)) report(node, "stored before sent", describe(x));
+  // S15: the certificates that cleared the views below are stored before anything is said
+  // beyond.
+  if (x.kind == item_kind::finalize) return;
+  const auto from = std::max(self.finalized, disk.ledger().back().block->content.view) + 1;
+  for (auto view = from; view < x.position && !failed(); ++view)
+    if (!self.cleared.contains(view))
+      report(node, "stored before sent",
+             describe(x) + ", and view " + std::to_string(view)
+                 + " is not cleared by a stored certificate");
+  if (x.kind == item_kind::notarize) check_batches_stored(node, x, disk);
+}
+
+void checker::check_batches_stored(node_index node, const vote& x, const model_disk& disk) {
+  const auto found = blocks_.find(x.what);
+  if (found == blocks_.end())
+    return report(node, "stored before sent", describe(x) + " of a block never seen");
+  const auto& content = found->second->content;
+  const auto* below = cut_after(content.parent);
+  if (!below)
+    return report(node, "stored before sent", describe(x) + " on a parent never seen");
+  for (const auto& tip : content.cut)
+    if (tip.lane >= below->size() || !disk.holds_chain(tip, (*below)[tip.lane].seq))
+      return report(node, "stored before sent",
+                    describe(x) + " without batch " + describe(tip));
+}
+
+void checker::check_tips(node_index node, const std::vector<lane_tip>& tips,
+                         const model_disk& disk) {
+  auto& known = nodes_[node].announced;
+  for (const auto& tip : tips) {
+    auto wanted = tip.batch;
+    for (auto seq = tip.seq; seq > 0 && !known.contains(wanted); --seq) {
+      const auto* held = disk.find(wanted);
+      if (!held)
+        return report(node, "stored before sent",
+                      "have " + describe(tip) + " without batch " + std::to_string(seq));
+      known.insert(wanted);
+      wanted = (*held)->content.parent;
+    }
+  }
+}
+
+void checker::check_codec(node_index node, const parcel& what) {
+  if (what.fingerprint % 64 != 0) return; // some are enough, and encoding costs
+  const auto back = open_frame(make_frame(what.content));
+  if (!back || fingerprint(*back) != what.fingerprint)
+    report(node, "messages travel whole", describe(what.content));
+}
+
+// --- certificates
+
+void checker::received(const parcel_ptr& what) { learn(what->content); }
+
+void checker::hold(node_index node, const certificate& x) {
+  auto& held = certified_[x.view];
+  const bool known = (x.kind == item_kind::nullify && held.nullified)
+                     || (x.kind == item_kind::notarize && held.notarized == x.block)
+                     || (x.kind == item_kind::finalize && held.finalized == x.block);
+  if (known) return;
+  if (!verify(x, nodes_set_, keys_)) return report(node, "certificates verify", describe(x));
+  const auto conflicts = [&](const std::optional<digest>& other) {
+    return other && *other != x.block;
+  };
+  if (x.kind == item_kind::nullify)
+    held.nullified = true;
+  else if (conflicts(held.notarized) || conflicts(held.finalized))
+    return report(node, "one certified block a view", describe(x));
+  if (x.kind == item_kind::notarize) held.notarized = x.block;
+  if (x.kind == item_kind::finalize) held.finalized = x.block;
+  if (held.nullified && held.finalized)
+    report(node, "no nullification beside a finalization", describe(x));
+}
+
+// --- blocks
+
+void checker::learn(const block_ptr& block) { blocks_.emplace(block->id, block); }
+
+void checker::learn(const wire_message& x) {
+  if (const auto* said = std::get_if<proposal>(&x)) learn(said->block);
+  if (const auto* said = std::get_if<fetched_block>(&x)) learn(said->block);
+  if (const auto* said = std::get_if<fetched_range>(&x))
+    for (const auto& block : said->blocks)
+      learn(block);
+}
+
+const full_cut* checker::cut_after(const digest& block) {
+  std::vector<block_ptr> path;
+  auto at = block;
+  auto known = cuts_.find(at);
+  while (known == cuts_.end()) {
+    const auto found = blocks_.find(at);
+    if (found == blocks_.end()) return nullptr;
+    path.push_back(found->second);
+    at = found->second->content.parent;
+    known = cuts_.find(at);
+  }
+  auto cut = known->second;
+  for (auto next = path.rbegin(); next != path.rend(); ++next)
+    cuts_[(*next)->id] = cut = extend(std::move(cut), (*next)->content.cut);
+  return &cuts_[block];
+}
+
+void checker::delivered(node_index node, const consensus::deliver& what) {
+  auto& self = nodes_[node];
+  const auto& content = what.block->content;
+  learn(what.block);
+  if (content.height != self.delivered + 1)
+    report(node, "heights are consecutive",
+           "delivered " + describe(content) + " after h" + std::to_string(self.delivered));
+  else if (content.parent != self.delivered_block)
+    report(node, "heights are consecutive",
+           "delivered " + describe(content) + ", which does not follow the block before");
+  self.delivered = content.height;
+  self.delivered_block = what.block->id;
+  const auto* cut = cut_after(what.block->id);
+  if (!cut || *cut != what.full_cut)
+    report(node, "the cut follows the chain", describe(content));
+  const auto [place, first] =
+      decided_.emplace(content.height, decision{what.block->id, std::nullopt, what.full_cut});
+  if (!first && place->second.block != what.block->id)
+    report(node, "agreement",
+           "delivered " + describe(content) + " " + what.block->id.short_hex()
+               + ", another node has " + place->second.block.short_hex());
+  if (what.finalization) {
+    hold(node, *what.finalization);
+    if (what.finalization->kind != item_kind::finalize
+        || what.finalization->block != what.block->id)
+      report(node, "certificates verify",
+             "delivered " + describe(content) + " with " + describe(*what.finalization));
+  }
+}
+
+void checker::executed(node_index node, block_height height, const digest& execution) {
+  auto& place = decided_[height];
+  if (!place.execution)
+    place.execution = execution;
+  else if (*place.execution != execution)
+    report(node, "same input, same output",
+           "execution digest of h" + std::to_string(height) + " differs");
+}
+
+void checker::pruned(node_index node, view_number through, const model_disk& disk) {
+  const auto final_view = disk.ledger().back().block->content.view;
+  if (through > final_view)
+    report(node, "forget only what is in the ledger",
+           "prune through v" + std::to_string(through) + ", the ledger ends at v"
+               + std::to_string(final_view));
+}
+
+void checker::observed(node_index node, const evidence& what) {
+  const bool holds = contradicts(what.first, what.second) && keys_.check(what.first)
+                     && keys_.check(what.second);
+  if (!holds || is_honest(what.first.signer))
+    report(node, "no wrong accusation",
+           describe(what.first) + " against " + describe(what.second));
+}
+
+void checker::halted(node_index node, const std::string& reason) {
+  report(node, "never halted", reason);
+}
+
+void checker::crashed(node_index node, const model_disk& disk) {
+  auto& self = nodes_[node];
+  self.delivered = disk.ledger().back().block->content.height;
+  self.delivered_block = disk.ledger().back().block->id;
+  self.last_sent = nullptr;
+}
+
+} // namespace tallymesh::simulation
