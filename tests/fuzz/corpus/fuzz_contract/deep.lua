@@ -1,0 +1,1 @@
+local function f(n) if n > 0 then return 1 + f(n - 1) end goto out ::out:: return #{} end return f(1e9)
