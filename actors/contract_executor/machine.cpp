@@ -121,33 +121,20 @@ private:
   /// Table and key. Ordered, so that no choice of keys makes a look-up slow.
   using row_name = std::pair<const contracts::table*, bytes>;
 
+  /// The order of these checks is the contract's (contracts/README.md): all nodes name the same
+  /// one.
   checked<void> perform(const operation& what, node_index lane, std::uint32_t position) {
     if (made_.time_ms > what.valid_until_ms) return refuse(outcome::expired, "");
     const auto* author = rules_.find_account(lane, what.author);
     if (author == nullptr) return refuse(outcome::unknown_account, what.author);
     const auto* contract = rules_.find_contract(what.contract);
     if (contract == nullptr) return refuse(outcome::unknown_contract, what.contract);
-    const bool store = what.action == "store";
-    if (!store && what.action != "delete") return refuse(outcome::unknown_action, what.action);
     if (contract->author_signs && !signed_by(*author, what))
       return refuse(outcome::unsigned_operation, what.author);
-
-    // Exactly two arguments, in canonical order.
-    const auto& given = what.arguments;
-    const std::string_view first_name = store ? "row" : "key";
-    if (given.size() != 2 || given[0].first != first_name || given[1].first != "table")
-      return refuse(outcome::malformed_arguments, "");
-    const auto* table_name = given[1].second.as<std::string>();
-    if (table_name == nullptr) return refuse(outcome::malformed_arguments, "table");
-    const auto* table = contract->find_table(*table_name);
-    if (table == nullptr) return refuse(outcome::unknown_table, *table_name);
-
     const contracts::actor who{what.author, author->node, rules_.nodes_[lane].at};
-    if (store ? !may_store(*table, who) : !may_delete(*table, who))
-      return refuse(outcome::forbidden, table->name);
-    const auto& argument = given[0].second;
-    return store ? store_row(*table, argument, position)
-                 : delete_row(*table, argument, position);
+    if (what.action == "store") return store_row(*contract, what.arguments, who, position);
+    if (what.action == "delete") return delete_row(*contract, what.arguments, who, position);
+    return refuse(outcome::unknown_action, what.action);
   }
 
   bool signed_by(const account_facts& author, const operation& what) const {
@@ -156,28 +143,52 @@ private:
                      *what.author_signature);
   }
 
-  checked<void> store_row(const contracts::table& table, const value& argument,
-                          std::uint32_t position) {
-    const auto* row = argument.as<value_map>();
-    if (row == nullptr) return refuse(outcome::malformed_arguments, "row");
-    auto key = contracts::key_of(table, *row);
+  /// What an operation is about, as it stands in its two arguments: `first`, and "table".
+  template <class T>
+  struct subject {
+    const contracts::table* table;
+    const T* what;
+  };
+  template <class T>
+  static checked<subject<T>> subject_of(const contracts::contract& contract,
+                                        const value_map& given, std::string_view first) {
+    if (given.size() != 2 || given[0].first != first || given[1].first != "table")
+      return refuse(outcome::malformed_arguments, "");
+    const auto* what = given[0].second.as<T>();
+    if (what == nullptr) return refuse(outcome::malformed_arguments, first);
+    const auto* table_name = given[1].second.as<std::string>();
+    if (table_name == nullptr) return refuse(outcome::malformed_arguments, "table");
+    const auto* table = contract.find_table(*table_name);
+    if (table == nullptr) return refuse(outcome::unknown_table, *table_name);
+    return subject<T>{table, what};
+  }
+
+  checked<void> store_row(const contracts::contract& contract, const value_map& given,
+                          const contracts::actor& who, std::uint32_t position) {
+    const auto about = subject_of<value_map>(contract, given, "row");
+    if (!about) return about.error();
+    const auto& [table, row] = *about;
+    if (!may_store(*table, who)) return refuse(outcome::forbidden, table->name);
+    auto key = contracts::key_of(*table, *row);
     if (!key) return key.error();
-    auto& held = row_at(table, std::move(*key));
-    auto after = contracts::merge(table, *row, held.second.row);
+    auto& held = row_at(*table, std::move(*key));
+    auto after = contracts::merge(*table, *row, held.second.row);
     if (!after) return after.error();
     if (held.second.row == *after) return refuse(outcome::no_change, "");
     write(held, std::move(*after), position);
     return {};
   }
 
-  checked<void> delete_row(const contracts::table& table, const value& argument,
-                           std::uint32_t position) {
-    const auto* values = argument.as<value_list>();
-    if (values == nullptr) return refuse(outcome::malformed_arguments, "key");
-    auto key = contracts::key_of(table, *values);
+  checked<void> delete_row(const contracts::contract& contract, const value_map& given,
+                           const contracts::actor& who, std::uint32_t position) {
+    const auto about = subject_of<value_list>(contract, given, "key");
+    if (!about) return about.error();
+    const auto& [table, values] = *about;
+    if (!may_delete(*table, who)) return refuse(outcome::forbidden, table->name);
+    auto key = contracts::key_of(*table, *values);
     if (!key) return key.error();
-    auto& held = row_at(table, std::move(*key));
-    if (!held.second.row) return refuse(outcome::not_found, table.name);
+    auto& held = row_at(*table, std::move(*key));
+    if (!held.second.row) return refuse(outcome::not_found, table->name);
     write(held, std::nullopt, position);
     return {};
   }
