@@ -329,6 +329,25 @@ void machine::take_from_aside(lane_state& lane, const lane_tip& x) {
   if (place->second.empty()) lane.aside.erase(place);
 }
 
+/// Stored batches that can no longer descend from the final cut are no rivals of those that do.
+void machine::prune_aside(lane_state& lane) {
+  std::set<digest> dead;
+  auto seq = lane.final_tip.seq;
+  // Beyond a hole nothing is known.
+  for (auto place = lane.aside.begin(); place != lane.aside.end() && place->first == seq + 1;
+       ++place) {
+    const bool first = seq++ == lane.final_tip.seq;
+    std::set<digest> gone;
+    std::erase_if(place->second, [&](const batch_header& x) {
+      const bool dies = first ? x.parent != lane.final_tip.batch : dead.contains(x.parent);
+      if (dies) gone.insert(x.tip.batch);
+      return dies;
+    });
+    dead = std::move(gone);
+  }
+  std::erase_if(lane.aside, [](const auto& place) { return place.second.empty(); });
+}
+
 bool machine::settle_once(lane_state& lane) {
   if (const auto next = next_aside(lane)) {
     take_from_aside(lane, next->tip);
@@ -733,6 +752,7 @@ void machine::finalize_lane(lane_state& lane, const lane_tip& to) {
   }
   lane.final_tip = to;
   lane.aside.erase(lane.aside.begin(), lane.aside.upper_bound(to.seq));
+  prune_aside(lane);
   lane.forked.erase(lane.forked.begin(), lane.forked.upper_bound(to.seq));
   if (lane.preferred && lane.preferred->seq <= to.seq) lane.preferred.reset();
   drop_held(lane, to.seq);
@@ -777,7 +797,7 @@ bool machine::may_serve(node_index to, fetch_batches& x) {
   return true;
 }
 
-void machine::on_message(node_index, const fetched_batches& x) {
+void machine::on_message(node_index from, const fetched_batches& x) {
   if (x.batches.empty()) return;
   if (x.batches.size() > answer_batches || !acceptable(x.batches.front())) {
     ++dropped_;
@@ -786,12 +806,16 @@ void machine::on_message(node_index, const fetched_batches& x) {
   auto& lane = lane_of(x.batches.front());
   auto expected = x.batches.front()->tip();
   const auto asked = fetches_.find(expected);
-  if (asked == fetches_.end()) {
+  const auto& ahead = lane.peers[from].ahead;
+  // A late answer is as good as one in time.
+  const bool announced = std::find(ahead.begin(), ahead.end(), expected) != ahead.end();
+  if (asked == fetches_.end() && !announced) {
     take_proof(lane, x.batches.front());
     return;
   }
-  const auto after = std::max(asked->second.after_seq, lane.final_tip.seq);
-  const bool certified = asked->second.certified;
+  const bool certified = asked != fetches_.end() && asked->second.certified;
+  const auto after = std::max(
+      asked != fetches_.end() ? asked->second.after_seq : lane.tip().seq, lane.final_tip.seq);
   // Each names the digest of the next, so the first one's digest, which was asked for, vouches
   // for all; but the signatures travel beside the bodies and are checked one by one.
   for (const auto& each : x.batches) {
@@ -955,7 +979,7 @@ std::int64_t machine::first_due(const lane_tip& tip, const need& why) const {
       after != lane.aside.end()
       && std::any_of(after->second.begin(), after->second.end(),
                      [&](const batch_header& x) { return x.parent == tip.batch; });
-  const bool may_come = !continued && up_[tip.lane];
+  const bool may_come = !continued && !why.only && up_[tip.lane];
   return std::max(why.earliest_ms, now_ms_ + (may_come ? set_.fetch_retry_ms / 10 : 0));
 }
 

@@ -277,6 +277,7 @@ private:
   void drop_held(lane_state& lane, std::uint64_t through_seq);
   void settle(lane_state& lane);
   bool settle_once(lane_state& lane);
+  void prune_aside(lane_state& lane);
   std::optional<batch_header> next_aside(const lane_state& lane) const;
   void take_from_aside(lane_state& lane, const lane_tip& x);
   void follow(lane_state& lane, const lane_tip& target);

@@ -1,0 +1,294 @@
+// The lanes of others: what is stored, asked for, announced and proven.
+#include "mempool_fixture.hpp"
+
+using namespace mempool_test;
+
+BOOST_AUTO_TEST_SUITE(mempool_lanes)
+
+BOOST_AUTO_TEST_CASE(a_peers_batch_is_stored_and_then_announced) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {});
+  const auto effects = node.hear_batch(first);
+  BOOST_TEST_REQUIRE(!effects.empty());
+  BOOST_TEST(std::holds_alternative<persist>(effects[0]));
+  const auto have = broadcasts<have_message>(effects);
+  BOOST_TEST_REQUIRE(have.size() == 1u);
+  BOOST_TEST(have[0].tips == std::vector{first->tip()}, boost::test_tools::per_element());
+  BOOST_TEST(silent(node.hear_batch(first)), "the same again is no news");
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_without_its_owners_signature_is_refused) {
+  subject node(4);
+  auto forged = *batch_of(1, 1, {});
+  forged.signed_by = stamp(2, forged.body);
+  BOOST_TEST(silent(node.hear(1, batch_message{std::make_shared<const sealed_batch>(forged)})));
+  auto other_epoch = seal(keys_of(1), {9, 1, 1, {}, {operation_of(1)}});
+  BOOST_TEST(silent(node.hear(1, batch_message{other_epoch})));
+  BOOST_TEST(silent(node.hear(1, batch_message{batch_of(4, 1, {})})), "there is no lane 4");
+  BOOST_TEST(silent(node.hear(1, batch_message{nullptr})));
+  BOOST_TEST(node.here->look().dropped == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_tip_is_available_when_a_quorum_announced_it) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {});
+  BOOST_TEST(all<work_changed>(node.hear_batch(first)).empty());
+  BOOST_TEST(all<work_changed>(node.hear(1, have_message{{first->tip()}})).empty());
+  BOOST_TEST(all<work_changed>(node.hear(1, have_message{{first->tip()}})).empty(),
+             "one node counts once");
+  const auto work = all<work_changed>(node.hear(2, have_message{{first->tip()}}));
+  BOOST_TEST_REQUIRE(work.size() == 1u);
+  BOOST_TEST(work[0].available == std::vector{first->tip()}, boost::test_tools::per_element());
+  auto cut = empty_cut(4);
+  cut[1] = first->tip();
+  const auto done = all<work_changed>(node.handle(cut_finalized{cut}));
+  BOOST_TEST_REQUIRE(done.size() == 1u);
+  BOOST_TEST(done[0].available.empty());
+}
+
+BOOST_AUTO_TEST_CASE(an_announcement_of_a_later_batch_supports_all_before_it) {
+  subject node(4);
+  const auto lane = lane_of(1, 3);
+  for (const auto& each : lane)
+    node.hear_batch(each);
+  node.hear(1, have_message{{lane[2]->tip()}});
+  const auto work = all<work_changed>(node.hear(2, have_message{{lane[1]->tip()}}));
+  BOOST_TEST_REQUIRE(work.size() == 1u);
+  BOOST_TEST(work[0].available[0] == lane[1]->tip());
+}
+
+BOOST_AUTO_TEST_CASE(announcements_that_came_before_the_batch_count_once_it_is_here) {
+  subject node(4);
+  const auto lane = lane_of(1, 20);
+  for (const auto& each : lane)
+    for (const node_index peer : {1, 2})
+      node.hear(peer, have_message{{each->tip()}});
+  BOOST_TEST(node.here->look().lanes[1].available.seq == 0u);
+  for (std::size_t i = 0; i < 5; ++i)
+    node.hear_batch(lane[i]);
+  BOOST_TEST(node.here->look().lanes[1].available.seq == 5u);
+  for (std::size_t i = 5; i < 20; ++i)
+    node.hear_batch(lane[i]);
+  BOOST_TEST(node.here->look().lanes[1].available.seq == 20u);
+}
+
+BOOST_AUTO_TEST_CASE(an_announcement_of_another_fork_supports_nothing) {
+  subject node(4);
+  const auto ours = batch_of(1, 1, {}, 1), theirs = batch_of(1, 1, {}, 2);
+  node.hear_batch(ours);
+  node.hear(1, have_message{{ours->tip()}});
+  const auto effects = node.hear(2, have_message{{theirs->tip()}});
+  BOOST_TEST(all<work_changed>(effects).empty());
+  const auto proof = all<serve_batches>(effects);
+  BOOST_TEST_REQUIRE(proof.size() == 1u, "the peer is shown our batch, so that it has both");
+  BOOST_TEST(proof[0].to == 2);
+  BOOST_TEST(proof[0].request.tip == ours->tip());
+}
+
+BOOST_AUTO_TEST_CASE(a_second_batch_for_one_place_is_evidence_once_and_is_not_stored) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {}, 1), second = batch_of(1, 1, {}, 2),
+             third = batch_of(1, 1, {}, 3);
+  node.hear_batch(first);
+  const auto effects = node.hear_batch(second);
+  const auto shown = all<observed>(effects);
+  BOOST_TEST_REQUIRE(shown.size() == 1u);
+  BOOST_TEST(contradicts(shown[0].what.first, shown[0].what.second));
+  BOOST_TEST(node.chosen.keys.check(shown[0].what.first));
+  BOOST_TEST(node.chosen.keys.check(shown[0].what.second));
+  BOOST_TEST(!node.has(second));
+  BOOST_TEST(silent(node.hear_batch(second)));
+  BOOST_TEST(silent(node.hear_batch(third)));
+  BOOST_TEST(node.here->look().evidence == 1u);
+  BOOST_TEST(node.here->look().lanes[1].forked);
+}
+
+BOOST_AUTO_TEST_CASE(evidence_also_comes_from_a_peers_proof_that_was_not_asked_for) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {}, 1), second = batch_of(1, 1, {}, 2);
+  node.hear_batch(first);
+  BOOST_TEST(all<observed>(node.hear(3, fetched_batches{{second}})).size() == 1u);
+  BOOST_TEST(!node.has(second));
+  BOOST_TEST(silent(node.hear(3, fetched_batches{{batch_of(2, 1, {})}})),
+             "a batch that contradicts nothing and was not asked for is not kept");
+}
+
+BOOST_AUTO_TEST_CASE(a_gap_is_fetched_and_the_batches_after_it_are_stored_in_order) {
+  subject node(4);
+  const auto lane = lane_of(1, 4);
+  node.hear_batch(lane[0]);
+  BOOST_TEST(!node.has(lane[3]));
+  node.hear_batch(lane[3]);
+  BOOST_TEST(!node.has(lane[3]));
+  const auto asked = sent<fetch_batches>(node.wait(100));
+  BOOST_TEST_REQUIRE(asked.size() == 1u);
+  BOOST_TEST(asked[0].second.tip == lane[2]->tip());
+  BOOST_TEST(asked[0].second.after_seq == 1u);
+  const auto effects = node.hear(asked[0].first, fetched_batches{{lane[2], lane[1]}});
+  const auto kept = all<persist>(effects);
+  BOOST_TEST_REQUIRE(kept.size() == 1u);
+  BOOST_TEST_REQUIRE(kept[0].batches.size() == 3u);
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(kept[0].batches[i]->content.seq == i + 2);
+  BOOST_TEST(node.here->look().lanes[1].stored == lane[3]->tip());
+  BOOST_TEST(node.here->look().held_bytes == 0u);
+  BOOST_TEST(node.here->look().missing == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_peers_announced_and_did_not_come_is_fetched_from_them_in_turn) {
+  subject node(4);
+  const auto lane = lane_of(1, 2);
+  node.hear(2, have_message{{lane[1]->tip()}});
+  node.hear(3, have_message{{lane[1]->tip()}});
+  BOOST_TEST(silent(node.wait(node.chosen.fetch_retry_ms - 1)));
+  std::set<node_index> peers;
+  for (int i = 0; i < 2; ++i) {
+    const auto asked = sent<fetch_batches>(node.wait(i == 0 ? 1 : node.chosen.fetch_retry_ms));
+    BOOST_TEST_REQUIRE(asked.size() == 1u);
+    BOOST_TEST(asked[0].second.tip == lane[1]->tip());
+    BOOST_TEST(asked[0].second.after_seq == 0u);
+    peers.insert(asked[0].first);
+  }
+  BOOST_TEST((peers == std::set<node_index>{2, 3}));
+  node.hear(3, fetched_batches{{lane[1], lane[0]}});
+  BOOST_TEST(node.here->look().lanes[1].stored == lane[1]->tip());
+}
+
+BOOST_AUTO_TEST_CASE(a_liar_does_not_keep_a_node_from_what_others_truly_have) {
+  subject node(4);
+  const auto lane = lane_of(1, 2);
+  const lane_tip lie{1, 900, hash(digest_kind::batch, as_bytes("no such batch"))};
+  node.hear(3, have_message{{lie}});
+  node.hear(2, have_message{{lane[1]->tip()}});
+  bool asked_honest = false;
+  for (const auto& [to, request] : sent<fetch_batches>(node.wait(2000)))
+    asked_honest = asked_honest || (to == 2 && request.tip == lane[1]->tip());
+  BOOST_TEST(asked_honest);
+  node.hear(2, fetched_batches{{lane[1], lane[0]}});
+  node.wait(60'000);
+  BOOST_TEST(node.has(lane[1]));
+  auto cut = empty_cut(4);
+  cut[1] = lane[1]->tip();
+  node.handle(cut_finalized{cut});
+  node.wait(60'000);
+  BOOST_TEST(silent(node.wait(600'000)), "a lie is pursued a while, not for ever");
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_whose_parents_nobody_has_is_given_up) {
+  subject node(4);
+  node.hear_batch(batch_of(1, 50, hash(digest_kind::batch, as_bytes("invented"))));
+  BOOST_TEST(node.here->look().held_bytes > 0u);
+  BOOST_TEST(!sent<fetch_batches>(node.wait(30'000)).empty());
+  BOOST_TEST(silent(node.wait(600'000)));
+  BOOST_TEST(node.here->look().held_bytes == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(batches_beyond_the_window_are_not_kept) {
+  subject node(4, 0, [](settings& x) { x.peer_lane_window = 10; });
+  const auto lane = lane_of(1, 12);
+  BOOST_TEST(silent(node.hear_batch(lane[10])));
+  node.hear_batch(lane[9]);
+  BOOST_TEST(node.here->look().held_bytes == lane[9]->body.size());
+  for (std::size_t i = 0; i < 12; ++i)
+    node.hear_batch(lane[i]);
+  BOOST_TEST(node.here->look().lanes[1].stored == lane[9]->tip());
+  auto cut = empty_cut(4);
+  cut[1] = lane[4]->tip();
+  node.handle(cut_finalized{cut});
+  node.hear_batch(lane[10]);
+  BOOST_TEST(node.here->look().lanes[1].stored == lane[10]->tip());
+}
+
+BOOST_AUTO_TEST_CASE(memory_for_batches_that_wait_is_bounded_and_what_was_given_up_comes_back) {
+  subject node(4, 0, [](settings& x) {
+    x.block_payload_bytes = 200'000;
+    x.peer_lane_window = 100;
+  });
+  const auto lane = lane_of(1, 100, 1, {}, 0, 10'000);
+  for (std::size_t i = 99; i > 0; --i)
+    node.hear_batch(lane[i]);
+  BOOST_TEST(node.here->look().held_bytes <= 2 * node.chosen.block_payload_bytes);
+  node.hear_batch(lane[0]);
+  for (int round = 0; round < 20 && !node.has(lane[99]); ++round)
+    for (const auto& [to, request] : sent<fetch_batches>(node.wait(100))) {
+      fetched_batches answer;
+      for (auto seq = request.tip.seq; seq > request.after_seq; --seq)
+        answer.batches.push_back(lane[seq - 1]);
+      node.hear(to, answer);
+    }
+  BOOST_TEST(node.has(lane[99]));
+  BOOST_TEST(node.here->look().held_bytes == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(hostile_announcements_and_requests_change_nothing) {
+  subject node(4);
+  const digest any = hash(digest_kind::batch, as_bytes("any"));
+  node.hear(3, have_message{std::vector<lane_tip>(5, lane_tip{1, 1, any})});
+  node.hear(3, have_message{{{77, 1, any}, {1, 0, {}}, {1, UINT64_MAX, any}}});
+  node.hear(3, fetch_batches{{99, 1, any}, 0});
+  node.hear(3, fetch_batches{{1, 0, {}}, 0});
+  node.hear(3, fetch_batches{{1, 5, any}, 5});
+  node.hear(3, fetch_batches{{1, 5, any}, 0}); // plausible, but not here
+  node.hear(3, fetched_batches{});
+  node.hear(3, fetched_batches{{nullptr}});
+  node.handle(received{9, have_message{{{1, 1, any}}}});
+  node.handle(cut_wanted{any, {}});
+  node.handle(cut_finalized{{{99, 5, any}}});
+  BOOST_TEST(silent(node.wait(60'000)));
+  BOOST_TEST(node.here->look().missing == 0u);
+  BOOST_TEST(node.disk.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_peer_is_served_a_bounded_number_of_requests_in_a_time) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {});
+  node.hear_batch(first);
+  std::size_t served = 0;
+  for (int i = 0; i < 1000; ++i)
+    served += all<serve_batches>(node.hear(3, fetch_batches{first->tip(), 0})).size();
+  BOOST_TEST(served > 0u);
+  BOOST_TEST(served <= 64u);
+  BOOST_TEST(all<serve_batches>(node.hear(2, fetch_batches{first->tip(), 0})).size() == 1u,
+             "another peer does not pay for it");
+  node.wait(100);
+  BOOST_TEST(all<serve_batches>(node.hear(3, fetch_batches{first->tip(), 0})).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_new_link_gets_the_whole_vector) {
+  subject node(4);
+  const auto mine = batch_of(1, 1, {}), other = batch_of(2, 1, {});
+  node.hear_batch(mine);
+  node.hear_batch(other);
+  auto cut = empty_cut(4);
+  cut[1] = mine->tip();
+  node.handle(cut_finalized{cut});
+  const auto have = sent<have_message>(node.handle(peer_up{3}));
+  BOOST_TEST_REQUIRE(have.size() == 1u);
+  BOOST_TEST(have[0].first == 3);
+  BOOST_TEST(have[0].second.tips == (std::vector{mine->tip(), other->tip()}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(
+    announcements_repeat_while_something_is_pending_and_stop_when_it_is_final) {
+  subject node(4);
+  const auto first = batch_of(1, 1, {});
+  node.hear_batch(first);
+  BOOST_TEST(broadcasts<have_message>(node.wait(node.chosen.announce_ms)).size() == 1u);
+  BOOST_TEST(!broadcasts<have_message>(node.wait(60'000)).empty());
+  auto cut = empty_cut(4);
+  cut[1] = first->tip();
+  node.handle(cut_finalized{cut});
+  BOOST_TEST(silent(node.wait(600'000)));
+  BOOST_TEST(!node.alarm_ms.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_lane_known_to_be_forked_does_not_keep_the_node_awake) {
+  subject node(4);
+  node.hear_batch(batch_of(1, 1, {}, 1));
+  node.hear_batch(batch_of(1, 1, {}, 2));
+  node.wait(10'000);
+  BOOST_TEST(silent(node.wait(600'000)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
