@@ -508,9 +508,24 @@ void hub::take_down(connection& x, const std::string& why) {
   handle->kill_proxy(context(), caf::exit_reason::remote_link_unreachable);
   const auto lived = std::chrono::duration_cast<milliseconds>(now_ - x.went_up);
   if (lived >= settings_.timing.steady_after) slot.backoff = settings_.timing.backoff_first;
-  spdlog::warn("link to {} down after {:.1f} s: {}", slot.identity.name,
-               static_cast<double>(lived.count()) / 1000, why);
+  tell(slot, spdlog::level::warn,
+       fmt::format("link to {} down after {:.1f} s: {}", slot.identity.name,
+                   static_cast<double>(lived.count()) / 1000, why));
   caf::anon_send(sink_, down_atom::value, slot.identity.index);
+}
+
+/// Ups and downs are told as they happen, but a peer that makes many of them cannot flood the
+/// log.
+void hub::tell(peer_slot& slot, int level, const std::string& line) {
+  constexpr int lines_a_window = 10;
+  if (now_ - slot.window > settings_.timing.log_every) {
+    slot.window = now_;
+    slot.window_lines = 0;
+  }
+  if (++slot.window_lines <= lines_a_window)
+    spdlog::log(static_cast<spdlog::level::level_enum>(level), line);
+  else
+    log_.note(now_, "flapping", slot.identity.name, line);
 }
 
 // --- by the clock

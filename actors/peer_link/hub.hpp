@@ -56,6 +56,8 @@ struct peer_slot {
   link_info totals;
   std::shared_ptr<std::atomic<std::uint64_t>> dropped;
   std::uint64_t dropped_logged = 0;
+  steady_clock::time_point window; ///< in which `window_lines` were logged about its link
+  int window_lines = 0;
 };
 
 class hub : public caf::io::broker {
@@ -102,6 +104,7 @@ private:
   void finish(connection& x, ending how, const std::string& why);
   void closed_by_other_side(connection& x);
   void take_down(connection& x, const std::string& why);
+  void tell(peer_slot& slot, int level, const std::string& line);
 
   void tick();
   void check_deadlines(connection& x);

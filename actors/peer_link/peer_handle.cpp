@@ -3,7 +3,6 @@
 #include "messages/limits.hpp"
 
 #include <caf/all.hpp>
-#include <caf/detail/sync_request_bouncer.hpp>
 
 namespace tallymesh::peer_link {
 
@@ -15,8 +14,10 @@ peer_handle::peer_handle(caf::actor_config& config, caf::actor links, std::uint6
 
 void peer_handle::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* context) {
   if (what->mid.is_request()) {
-    caf::detail::sync_request_bouncer refuse{caf::make_error(caf::sec::unexpected_message)};
-    refuse(*what);
+    if (what->sender)
+      what->sender->enqueue(nullptr, what->mid.response_id(),
+                            caf::make_message(caf::make_error(caf::sec::unexpected_message)),
+                            context);
     return;
   }
   auto& content = what->content();

@@ -1,7 +1,11 @@
 // Two nodes of one process, each with an actor system of its own, over loopback.
 #include "tests/unit/peer_link_fixture.hpp"
 
+#include "messages/limits.hpp"
+
 #include <boost/test/unit_test.hpp>
+
+#include <thread>
 
 using namespace peer_link_test;
 
@@ -52,4 +56,192 @@ BOOST_FIXTURE_TEST_CASE(frames_of_any_size_arrive_whole_and_in_order, pair_of_no
   BOOST_TEST(a.info(1).frames_out == std::size(sizes) + 1000);
   BOOST_TEST(b.info(0).frames_in == std::size(sizes) + 1000);
   BOOST_TEST(a.info(1).dropped_frames == 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(monitors_of_a_handle_fire_when_the_link_goes, pair_of_nodes) {
+  BOOST_REQUIRE(a.wait_up(1));
+  BOOST_REQUIRE(b.wait_up(0));
+  const auto handle = a.peer(1);
+  caf::anon_send_exit(b.links, caf::exit_reason::user_shutdown);
+  for (auto* x : {&a, &b})
+    BOOST_TEST(x->seen->wait([](auto& s) { return s.downs == 1 && s.monitors_fired == 1; }));
+  // What is sent to a dead handle is counted and goes nowhere.
+  caf::anon_send(handle, frame_atom::value, std::make_shared<const bytes>(5));
+  BOOST_TEST(a.info(1).dropped_frames == 1u);
+  BOOST_TEST(!a.info(1).up);
+}
+
+BOOST_AUTO_TEST_CASE(a_link_comes_back_when_the_other_node_has_restarted) {
+  const genesis mesh{2};
+  auto b = std::make_unique<node>(mesh.settings(1));
+  auto settings = mesh.settings(1);
+  settings.listen_port = b->port;
+  node a{dialing(mesh.settings(0), 1, b->port)};
+  for (int round = 1; round <= 3; ++round) {
+    BOOST_REQUIRE(a.seen->wait([=](auto& x) { return x.ups == round; }));
+    BOOST_REQUIRE(b->wait_up(0));
+    a.send(1, bytes{static_cast<std::uint8_t>(round)});
+    BOOST_REQUIRE(b->seen->wait([=](auto& x) { return x.frames.size() == 1; }));
+    BOOST_TEST(b->seen->frames.front().first == round);
+    b.reset();
+    BOOST_REQUIRE(a.seen->wait([=](auto& x) { return x.downs == round; }));
+    b = std::make_unique<node>(settings);
+  }
+  BOOST_REQUIRE(a.seen->wait([](auto& x) { return x.ups == 4; }));
+  BOOST_TEST(a.info(1).times_up == 4u);
+}
+
+BOOST_FIXTURE_TEST_CASE(peer_links_can_be_started_again_alone, pair_of_nodes) {
+  BOOST_REQUIRE(a.wait_up(1));
+  {
+    caf::scoped_actor self{b.system()};
+    caf::anon_send_exit(b.links, caf::exit_reason::kill);
+    self->wait_for(b.links);
+  }
+  auto settings = mesh.settings(1);
+  settings.listen_port = b.port;
+  b.links = peer_link::spawn_links(b.system(), settings, b.sink);
+  BOOST_REQUIRE(a.seen->wait([](auto& x) { return x.ups == 2 && x.downs == 1; }));
+  BOOST_REQUIRE(b.seen->wait([](auto& x) { return x.ups == 2 && x.downs == 1; }));
+  b.send(0, bytes{3});
+  BOOST_TEST(a.seen->wait([](auto& x) { return x.frames.size() == 1; }));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_new_sink_is_told_of_the_links_that_are_up, pair_of_nodes) {
+  BOOST_REQUIRE(b.wait_up(0));
+  BOOST_REQUIRE(a.wait_up(1));
+  const auto seen = std::make_shared<delivered>();
+  const auto sink = b.system().spawn(recorder, seen);
+  caf::anon_send(b.links, sink_atom::value, sink);
+  BOOST_REQUIRE(seen->wait([](auto& x) { return x.up.contains(0); }));
+  a.send(1, bytes{3});
+  BOOST_TEST(seen->wait([](auto& x) { return x.frames.size() == 1; }));
+  BOOST_TEST(b.seen->frames.empty());
+  seen->change([](auto& x) { x.up.clear(); });
+  caf::anon_send_exit(sink, caf::exit_reason::user_shutdown);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_request_to_a_peer_is_refused_at_once, pair_of_nodes) {
+  BOOST_REQUIRE(a.wait_up(1));
+  caf::scoped_actor self{a.system()};
+  caf::error got;
+  self->request(a.peer(1), caf::infinite, 42)
+      .receive([](int) {}, [&](const caf::error& x) { got = x; });
+  BOOST_TEST((got == caf::sec::unexpected_message));
+  got = {};
+  self->request(a.peer(1), caf::infinite, frame_atom::value, std::make_shared<const bytes>(1))
+      .receive([] {}, [&](const caf::error& x) { got = x; });
+  BOOST_TEST((got == caf::sec::unexpected_message));
+  // Other messages, and attempts to end it, do nothing.
+  self->send(a.peer(1), 42);
+  self->send_exit(a.peer(1), caf::exit_reason::kill);
+  a.send(1, {});
+  a.send(1, bytes(limits::max_frame_bytes + 1));
+  a.send(1, bytes{1});
+  BOOST_TEST(b.seen->wait([](auto& x) { return x.frames.size() == 1; }));
+  BOOST_TEST(a.info(1).dropped_frames == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_slow_sink_costs_bounded_memory_and_loses_counted_frames) {
+  const genesis mesh{2};
+  constexpr std::size_t limit = 2 << 20;
+  auto slow = mesh.settings(1);
+  slow.limits.receive_bytes = limit;
+  node b{slow};
+  auto fast = dialing(mesh.settings(0), 1, b.port);
+  fast.limits.queue.queue_bytes = limit;
+  node a{fast};
+  BOOST_REQUIRE(a.wait_up(1));
+  b.seen->change([](auto& x) { x.slow = true; });
+  std::size_t sent = 0;
+  const auto held = [&] {
+    const std::lock_guard lock{b.seen->mutex};
+    return b.seen->hoard.size() * 64 * 1024;
+  };
+  // Until every buffer between the two is full: nothing moves while there is plenty to send.
+  const auto moved = [&] { return std::pair{held(), a.info(1).frames_out}; };
+  for (auto before = std::pair{std::size_t{1}, std::uint64_t{0}};
+       before != moved() && sent < 20'000;) {
+    before = moved();
+    for (int i = 0; i < 64; ++i, ++sent)
+      a.send(1, bytes(64 * 1024, 1));
+    std::this_thread::sleep_for(100ms);
+  }
+  BOOST_TEST(held() >= limit);
+  BOOST_TEST(a.info(1).queue_bytes > limit / 2);
+  BOOST_TEST(a.info(1).queue_bytes <= limit + fast.limits.write_buffer_bytes);
+  const auto dropped = a.info(1).dropped_frames;
+  BOOST_TEST(dropped > 0u);
+  // What CAF reads ahead in one go before it heeds the pause comes on top.
+  BOOST_TEST(held() < limit + (4 << 20));
+  // A paused link is not a dead one, on neither side.
+  BOOST_TEST(!a.seen->wait([](auto& x) { return x.downs > 0; }, 3500ms));
+  BOOST_TEST(b.seen->downs == 0);
+  // Small frames still find room.
+  a.send(1, bytes{42});
+  BOOST_TEST(a.info(1).dropped_frames == dropped);
+  b.seen->change([](auto& x) { x.slow = false; });
+  BOOST_TEST(b.seen->wait([&](auto& x) { return x.frames.size() + dropped == sent + 1; }));
+  BOOST_TEST(b.seen->frames.back().first == 42);
+}
+
+BOOST_AUTO_TEST_CASE(a_node_on_another_chain_is_refused_and_tried_again) {
+  const genesis mesh{2};
+  auto other = mesh.settings(1);
+  other.chain = digest{{4, 4, 4}};
+  node b{other};
+  node a{dialing(mesh.settings(0), 1, b.port)};
+  BOOST_TEST(!a.wait_up(1, 700ms));
+  BOOST_TEST(!b.wait_up(0, 0ms));
+  BOOST_TEST(a.info(1).handshake_failures >= 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_node_with_another_key_than_genesis_says_is_refused) {
+  const genesis mesh{2}, others{2};
+  node b{mesh.settings(1)};
+  auto impostor = dialing(mesh.settings(0), 1, b.port);
+  impostor.link_key = others.keys[0];
+  node a{impostor};
+  BOOST_TEST(!a.wait_up(1, 700ms));
+  BOOST_TEST(!b.wait_up(0, 0ms));
+  BOOST_TEST(a.info(1).handshake_failures >= 2u);
+}
+
+BOOST_AUTO_TEST_CASE(host_names_are_resolved) {
+  const genesis mesh{2};
+  node b{mesh.settings(1)};
+  auto settings = dialing(mesh.settings(0), 1, b.port);
+  settings.peers[0].host = "localhost";
+  node a{settings};
+  BOOST_TEST(a.wait_up(1));
+}
+
+BOOST_AUTO_TEST_CASE(a_port_in_use_ends_peer_links_with_an_error) {
+  const genesis mesh{2};
+  node b{mesh.settings(1)};
+  auto settings = mesh.settings(0);
+  settings.listen_port = b.port;
+  caf::scoped_actor self{b.system()};
+  const auto links = peer_link::spawn_links(b.system(), settings, b.sink);
+  self->monitor(links);
+  self->receive(
+      [](const caf::down_msg& x) { BOOST_TEST((x.reason == caf::sec::cannot_open_port)); });
+}
+
+BOOST_AUTO_TEST_CASE(nodes_of_one_process_are_joined_by_plain_handles) {
+  caf::actor_system_config config;
+  caf::actor_system system{quiet_config(config)};
+  const auto seen_a = std::make_shared<delivered>(), seen_b = std::make_shared<delivered>();
+  const auto a = system.spawn(recorder, seen_a), b = system.spawn(recorder, seen_b);
+  const auto [a_to_b, b_to_a] = peer_link::connect_local(system, a, 4, b, 7);
+  BOOST_REQUIRE(seen_a->wait([](auto& x) { return x.up.contains(7); }));
+  BOOST_REQUIRE(seen_b->wait([](auto& x) { return x.up.contains(4); }));
+  caf::anon_send(seen_a->up[7], frame_atom::value, std::make_shared<const bytes>(bytes{1, 2}));
+  BOOST_REQUIRE(seen_b->wait([](auto& x) { return x.frames.size() == 1; }));
+  BOOST_TEST(seen_b->frames.front().from == 4);
+  caf::anon_send_exit(b_to_a, caf::exit_reason::user_shutdown);
+  for (const auto& seen : {seen_a, seen_b})
+    BOOST_TEST(seen->wait([](auto& x) { return x.downs == 1 && x.monitors_fired == 1; }));
+  caf::anon_send_exit(a, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(b, caf::exit_reason::user_shutdown);
 }
