@@ -94,7 +94,7 @@ mempool::recovered model_disk::recover_lanes() const {
   for (const auto& batch : batches_)
     if (batch->content.seq > found.final_cut[batch->content.lane].seq)
       found.stored.push_back({batch->tip(), batch->content.parent, batch->body.size(),
-                              batch->content.operations.size()});
+                              batch->content.operations.size(), batch->signed_by});
   return found;
 }
 

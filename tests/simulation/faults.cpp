@@ -45,6 +45,7 @@ void world::cut(const std::vector<std::pair<node_index, node_index>>& ways,
     check_link(from, to);
   }
   after(for_us, [=, this] {
+    if (healed_) return;
     for (const auto& [from, to] : ways) {
       --link_of(from, to).cuts;
       check_link(from, to);

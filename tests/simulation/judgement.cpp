@@ -24,6 +24,7 @@ void world::judge() {
 }
 
 std::string world::why_not_settled() {
+  if (now_us_ - heal_us_ < settle_us) return "healed just now";
   const process* highest = nullptr;
   const process* lowest = nullptr;
   for (const auto& each : processes_) {

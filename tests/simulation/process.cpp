@@ -32,6 +32,30 @@ std::string describe_record(const consensus::record& x) {
                     x);
 }
 
+/// What machines tell each other; the rest has notes of its own.
+std::string describe_event(const agreement_event& x) {
+  if (const auto* each = std::get_if<consensus::work_changed>(&x))
+    return "  . available " + describe(each->available);
+  if (const auto* each = std::get_if<consensus::cut_built>(&x))
+    return "  . cut built on " + each->parent.short_hex() + " " + describe(each->cut);
+  if (const auto* each = std::get_if<consensus::batches_ready>(&x))
+    return "  . batches ready of " + each->block.short_hex();
+  if (const auto* each = std::get_if<consensus::batches_invalid>(&x))
+    return "  . batches invalid of " + each->block.short_hex();
+  return {};
+}
+
+std::string describe_event(const lanes_event& x) {
+  if (const auto* each = std::get_if<mempool::cut_wanted>(&x))
+    return "  . cut wanted on " + each->parent.short_hex() + " " + describe(each->parent_cut);
+  if (const auto* each = std::get_if<mempool::batches_wanted>(&x))
+    return "  . batches wanted of " + each->block.short_hex() + " " + describe(each->parent_cut)
+           + " to " + describe(each->cut) + (each->certified ? " certified" : "");
+  if (const auto* each = std::get_if<mempool::cut_finalized>(&x))
+    return "  . final cut " + describe(each->cut);
+  return {};
+}
+
 } // namespace
 
 process::process(world& home, std::size_t id, node_index node, bool honest,
@@ -114,11 +138,13 @@ void process::receive(node_index from, const parcel_ptr& what) {
 }
 
 void process::happen(agreement_event what) {
+  home_.note(this, [&] { return describe_event(what); });
   home_.fold(id_ << 8 | what.index());
   absorb(agreement_->handle({clock(), std::move(what)}), agreement_out_, part::agreement);
 }
 
 void process::happen(lanes_event what) {
+  home_.note(this, [&] { return describe_event(what); });
   home_.fold(id_ << 8 | 0x80 | what.index());
   absorb(lanes_->handle({clock(), std::move(what)}), lanes_out_, part::lanes);
 }

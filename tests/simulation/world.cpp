@@ -264,6 +264,7 @@ void world::end() {
 }
 
 void world::write_note(const process* who, const std::string& text) {
+  if (text.empty()) return;
   char head[48];
   if (who)
     std::snprintf(head, sizeof head, "%10.6f n%u%s ", static_cast<double>(now_us_) / 1e6,
