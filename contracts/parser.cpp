@@ -658,10 +658,12 @@ static result<void> check_source(std::string_view source, const std::string& fil
   return {};
 }
 
+/// What Lua calls the file, for it shortens long names in its messages.
+static constexpr std::string_view stand_in = "?";
+
 result<contract> parse(std::string_view source, std::string_view file_name,
                        const parse_limits& limits) {
-  // Lua shortens chunk names beyond 60 bytes; ours stay whole.
-  parsing state{.file_name = one_line(std::string(file_name.substr(0, 48)))};
+  parsing state{.file_name = one_line(std::string(file_name.substr(0, 200)))};
   if (auto good = check_source(source, state.file_name, limits); !good) return good.error();
   contract made;
   made.source = hash(digest_kind::contract, as_bytes(source));
@@ -671,7 +673,7 @@ result<contract> parse(std::string_view source, std::string_view file_name,
   sandbox box(limits);
   auto failure = box.run([&](lua_State* lua) {
     open_constructors(lua, state);
-    box.evaluate(lua, source, state.file_name);
+    box.evaluate(lua, source, stand_in);
     auto found = walk(lua, state).read_contract();
     found.source = made.source;
     made = std::move(found);
@@ -682,7 +684,10 @@ result<contract> parse(std::string_view source, std::string_view file_name,
                       state.file_name
                           + ": the file builds too much in memory; a contract only declares");
   // What Lua says of its own limits comes without a place.
-  if (!failure->starts_with(state.file_name)) failure->insert(0, state.file_name + ": ");
+  if (failure->starts_with(stand_in))
+    failure->replace(0, stand_in.size(), state.file_name);
+  else if (!failure->starts_with(state.file_name))
+    failure->insert(0, state.file_name + ": ");
   return make_error(errc::bad_config, one_line(*failure));
 }
 

@@ -119,6 +119,13 @@ BOOST_AUTO_TEST_CASE(a_mistake_is_reported_with_its_file_and_line) {
              "orders.lua:1: \"x\" would be a global; write local");
 }
 
+BOOST_AUTO_TEST_CASE(a_long_path_is_shown_whole) {
+  const std::string path =
+      "/srv/meshes/of/the/whole/group/and/its/partners/for/the/year/2026/contracts/orders.lua";
+  BOOST_TEST(parse("return {\n = }", path).error().context.starts_with(path + ":2: "));
+  BOOST_TEST(parse("return 1", path).error().context.starts_with(path + ": returns no table"));
+}
+
 BOOST_AUTO_TEST_CASE(a_wrong_declaration_is_reported_with_its_path_and_what_to_write) {
   CHECK_SAYS("return 7", "orders.lua: returns no table: write return {");
   CHECK_SAYS("", "orders.lua: returns no table");
