@@ -269,12 +269,13 @@ void add_bench(command& program) {
   const auto load_settings = std::make_shared<load_options>();
   auto& load =
       bench.add("load",
-                "Load rows through all gateways at once, and say how many operations a second "
-                "were final,\n"
-                "executed and stored on all nodes, with each node's peak memory and CPU time.",
+                "Load rows through all gateways at once, and say how fast that went.\n"
+                "Counts operations a second until they are final, executed and stored on all "
+                "nodes, and shows\n"
+                "each node's peak memory and CPU time.",
                 {"tally bench load villages.csv --table divisions.villages --rows 100000"});
   load.argument("FILE", load_settings->file, "CSV or NDJSON");
-  load.option("--table", load_settings->table, "Where to: contract.table");
+  load.required_option("--table", load_settings->table, "Where to: contract.table");
   load.option("--rows", load_settings->rows, "Only the first so many rows; 0: all", 0,
               UINT64_MAX / 2);
   load.option("--window", load_settings->window, "Requests in flight a gateway", 1, 64);
@@ -287,10 +288,10 @@ void add_bench(command& program) {
 
   const auto latency_settings = std::make_shared<latency_options>();
   auto& latency = bench.add("latency",
-                            "Store single rows one after another on an idle mesh, and say how "
-                            "long each took from submit\n"
-                            "to final receipt. Without --file it stores rows again that are "
-                            "there, which changes nothing.",
+                            "Store single rows one after another, and say how long each took.\n"
+                            "Measures from submit to final receipt; the mesh should be idle. "
+                            "Without --file it stores rows\n"
+                            "again that are there, which changes nothing.",
                             {"tally bench latency --count 200",
                              "tally bench latency --file cities.csv --table divisions.cities"});
   latency.option("--count", latency_settings->count, "How many operations", 1, 1'000'000);

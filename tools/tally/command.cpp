@@ -17,12 +17,18 @@ struct command::state {
 
 namespace {
 
-std::string footer(const std::vector<std::string>& examples) {
-  if (examples.empty()) return "";
-  std::string text = "Examples:";
+/// What follows the options: the rest of the description, and the examples.
+std::string footer(const std::string& more, const std::vector<std::string>& examples) {
+  auto text = more;
+  if (!text.empty() && !examples.empty()) text += "\n\n";
+  if (!examples.empty()) text += "Examples:";
   for (const auto& each : examples)
     text += "\n  " + each;
   return text;
+}
+
+std::string with_default(const std::string& kind, const std::string& value) {
+  return value.empty() ? kind : kind + " (default " + value + ")";
 }
 
 } // namespace
@@ -44,45 +50,53 @@ command::~command() = default;
 command& command::add(std::string name, std::string description,
                       std::vector<std::string> examples) {
   auto child = std::make_unique<state>();
-  child->app = state_->app->add_subcommand(name, description);
-  child->app->footer(footer(examples));
+  const auto end = std::min(description.find('\n'), description.size());
+  child->app = state_->app->add_subcommand(name, description.substr(0, end));
+  child->app->footer(
+      footer(description.substr(std::min(end + 1, description.size())), examples));
   child->app->fallthrough(false);
   state_->children.push_back(std::unique_ptr<command>(new command(std::move(child))));
   return *state_->children.back();
 }
 
 void command::argument(std::string name, std::string& out, std::string help) {
-  state_->app->add_option(name, out, help)->required();
+  state_->app->add_option(name, out, help)->required()->option_text(" ");
 }
 
 void command::optional_argument(std::string name, std::string& out, std::string help) {
-  state_->app->add_option(name, out, help);
+  state_->app->add_option(name, out, help)->option_text(" ");
 }
 
 void command::arguments(std::string name, std::vector<std::string>& out, std::string help) {
-  state_->app->add_option(name, out, help)->required();
+  state_->app->add_option(name, out, help)->required()->option_text("...");
 }
 
 void command::option(std::string name, std::string& out, std::string help,
                      std::string environment) {
-  const bool has_default = !out.empty();
-  auto* added = state_->app->add_option(name, out, help);
-  if (has_default) added->capture_default_str();
-  if (!environment.empty()) added->envname(environment);
+  auto* added =
+      state_->app->add_option(name, out, help)->option_text(with_default("TEXT", out));
+  if (environment.empty()) return;
+  added->envname(environment)
+      ->option_text(with_default("TEXT", out) + " (or " + environment + ")");
+}
+
+void command::required_option(std::string name, std::string& out, std::string help) {
+  state_->app->add_option(name, out, help)->required()->option_text("TEXT (required)");
 }
 
 void command::option(std::string name, std::vector<std::string>& out, std::string help) {
   // One value an occurrence, so that what follows is not swallowed.
   state_->app->add_option(name, out, help)
       ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->option_text("TEXT ...");
 }
 
 void command::option(std::string name, std::uint64_t& out, std::string help,
                      std::uint64_t least, std::uint64_t most) {
   state_->app->add_option(name, out, help)
-      ->capture_default_str()
-      ->check(CLI::Range(least, most));
+      ->check(CLI::Range(least, most))
+      ->option_text(with_default("N", std::to_string(out)));
 }
 
 void command::flag(std::string name, bool& out, std::string help) {
@@ -91,8 +105,8 @@ void command::flag(std::string name, bool& out, std::string help) {
 
 void command::on_run(action what) {
   state_->app->add_option("-o,--output", state_->output, "How to print: table or json")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"table", "json"}));
+      ->check(CLI::IsMember({"table", "json"}))
+      ->option_text(with_default("TEXT", state_->output));
   state_->what = std::move(what);
 }
 

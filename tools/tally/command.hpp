@@ -40,7 +40,8 @@ public:
   command(const command&) = delete;
   command& operator=(const command&) = delete;
 
-  /// A subcommand. `examples` are lines of a shell, shown by --help. Lives as long as this one.
+  /// A subcommand. The description's first line is the summary; `examples` are lines of a shell,
+  /// shown by --help. Lives as long as this one.
   command& add(std::string name, std::string description, std::vector<std::string> examples);
 
   // What the command takes. The variables must outlive `run`: keep them in a shared_ptr that
@@ -50,6 +51,7 @@ public:
   void arguments(std::string name, std::vector<std::string>& out, std::string help);
   void option(std::string name, std::string& out, std::string help,
               std::string environment = "");
+  void required_option(std::string name, std::string& out, std::string help);
   void option(std::string name, std::vector<std::string>& out, std::string help);
   /// Outside of the range is a usage error.
   void option(std::string name, std::uint64_t& out, std::string help, std::uint64_t least,

@@ -67,29 +67,61 @@ result<std::vector<planned_node>> parsed_nodes(std::string_view text) {
                                           + std::to_string(limits::max_nodes));
 }
 
-/// Ports that nobody listens on: the kernel chooses each, and all stay bound until the last is
-/// known.
+/// Ports that nobody uses, bound until the last is known. Below those that the kernel gives to
+/// outgoing connections: there, dialling a node that is down can end up connected to itself, or
+/// another connection can hold the node's port when it comes back.
 class free_ports {
 public:
+  free_ports() {
+    std::ifstream in("/proc/sys/net/ipv4/ip_local_port_range");
+    int first = 0;
+    if (in >> first && first > least_ + 1000 && first <= 65'536) end_ = first;
+  }
   ~free_ports() {
     for (const auto each : sockets_)
       ::close(each);
   }
+  free_ports(const free_ports&) = delete;
+  free_ports& operator=(const free_ports&) = delete;
+
   result<std::uint16_t> take() {
-    const int number = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (number >= 0) sockets_.push_back(number);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_ANY);
-    socklen_t size = sizeof address;
-    auto* const raw = reinterpret_cast<sockaddr*>(&address);
-    if (number < 0 || ::bind(number, raw, size) != 0 || ::getsockname(number, raw, &size) != 0)
-      return make_error(errc::unavailable,
-                        std::string("the system gives no free port: ") + std::strerror(errno));
-    return ntohs(address.sin_port);
+    constexpr int tries = 1000;
+    for (int i = 0; i < tries; ++i)
+      if (const auto port = bound(random_port())) return *port;
+    // Nearly all are taken: then any that the kernel finds.
+    if (const auto port = bound(0)) return *port;
+    return make_error(errc::unavailable,
+                      std::string("the system gives no free port: ") + std::strerror(errno));
   }
 
 private:
+  std::uint16_t random_port() const {
+    std::array<std::uint8_t, 4> raw{};
+    random_bytes(raw);
+    std::uint32_t number = 0;
+    std::memcpy(&number, raw.data(), raw.size());
+    return static_cast<std::uint16_t>(
+        least_ + static_cast<int>(number % static_cast<std::uint32_t>(end_ - least_)));
+  }
+  std::optional<std::uint16_t> bound(std::uint16_t port) {
+    const int number = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (number < 0) return std::nullopt;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_ANY);
+    socklen_t size = sizeof address;
+    auto* const raw = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(number, raw, size) != 0 || ::getsockname(number, raw, &size) != 0) {
+      ::close(number);
+      return std::nullopt;
+    }
+    sockets_.push_back(number);
+    return ntohs(address.sin_port);
+  }
+
+  static constexpr int least_ = 10'000;
+  int end_ = 32'768; ///< the first port that the kernel gives away by itself
   std::vector<int> sockets_;
 };
 
@@ -320,9 +352,10 @@ exit_code run_init(const init_options& options, const invocation& told) {
 void add_init(command& program) {
   const auto options = std::make_shared<init_options>();
   auto& init = program.add("init",
-                           "Make a new mesh in DIR: genesis, a directory a node with its "
-                           "config, keys and a token for\n"
-                           "its account `operator`. Never overwrites anything.",
+                           "Make a new mesh in a new directory.\n"
+                           "Makes genesis, and a directory a node with its config, keys and a "
+                           "token for its account\n"
+                           "`operator`. Never overwrites anything.",
                            {"tally init mesh --contract contracts/library/divisions.lua",
                             "tally init dev --nodes solo:level1 --contract orders.lua",
                             "tally init mesh --nodes "

@@ -13,6 +13,11 @@ constexpr auto first_pause = std::chrono::milliseconds(50);
 constexpr auto longest_pause = std::chrono::milliseconds(2'000);
 constexpr auto tick = std::chrono::milliseconds(100);
 
+/// A refusal that says nothing about the row itself.
+bool comes_later(std::string_view code) {
+  return code == "overloaded" || code == "unavailable";
+}
+
 } // namespace
 
 operation_id new_operation_id() {
@@ -227,7 +232,7 @@ void loader::account(lane& mine, chunk& rows, std::string_view answer) {
     // An answer that is not about this row means the request was cut: ask again for the rest.
     if (!parsed || text_at(*parsed, "id") != rows[at].id.hex()) break;
     const auto status = text_at(*parsed, "status");
-    if (status == "refused" && text_at(*parsed, "code") != "overloaded") {
+    if (status == "refused" && !comes_later(text_at(*parsed, "code"))) {
       refuse(rows[at].line, text_at(*parsed, "detail", text_at(*parsed, "code")));
     } else if (status != "finalized") {
       again.push_back(std::move(rows[at]));

@@ -12,9 +12,13 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sstream>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+// glibc 2.36 forgets to say that these have C linkage.
+extern "C" {
+#include <sys/pidfd.h>
+}
 
 namespace tallymesh::tally {
 

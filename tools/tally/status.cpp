@@ -207,11 +207,12 @@ exit_code run_compare(const compare_options& options, const invocation& told) {
 
 void add_status(command& program) {
   const auto status_settings = std::make_shared<status_options>();
-  auto& status = program.add("status",
-                             "Show a line a node: state, height, peers, what is pending, "
-                             "records (exit 1 if one is unreachable).",
-                             {"tally status mesh", "tally status mesh -o json",
-                              "tally status --url http://127.0.0.1:8700 --token TOKEN"});
+  auto& status =
+      program.add("status",
+                  "Show a line a node.\nState, height, view, peers, what is pending, the last "
+                  "block's age and records (exit 1 if one is\nunreachable).",
+                  {"tally status mesh", "tally status mesh -o json",
+                   "tally status --url http://127.0.0.1:8700 --token TOKEN"});
   status.optional_argument("DIR", status_settings->directory,
                            "The mesh's directory (default: --mesh)");
   status_settings->where.declare(status, false);
@@ -219,12 +220,13 @@ void add_status(command& program) {
       [status_settings](const invocation& told) { return run_status(*status_settings, told); });
 
   const auto compare_settings = std::make_shared<compare_options>();
-  auto& compared = program.add(
-      "compare",
-      "Compare all nodes at one height: records of each table, and the digest over everything "
-      "that\n"
-      "was ever executed. Says `identical`, or which node differs in which table (exit 1).",
-      {"tally compare", "tally compare --mesh mesh --within 60 -o json"});
+  auto& compared =
+      program.add("compare",
+                  "Compare all nodes at one height.\n"
+                  "Compares the records of each table and the digest over everything that was "
+                  "ever executed.\n"
+                  "Says `identical`, or which node differs in which table (exit 1).",
+                  {"tally compare", "tally compare --mesh mesh --within 60 -o json"});
   compared.option("--within", compare_settings->within_s,
                   "Seconds to wait until all nodes are at one height", 0, 3600);
   compare_settings->where.declare(compared, false);

@@ -212,7 +212,7 @@ void add_store(command& program) {
        "zcat rows.ndjson.gz | tally store - --format ndjson --table orders.orders"});
   store.argument("FILE", options->file,
                  "CSV with a first line of field names, or NDJSON; - for standard input");
-  store.option("--table", options->table, "Where to: contract.table");
+  store.required_option("--table", options->table, "Where to: contract.table");
   store.option("--format", options->format, "csv or ndjson (default: by the file's name)");
   store.flag("--all-nodes", options->all_nodes, "Deal the rows over the gateways of all nodes");
   store.option("--part", options->part, "Only the I-th of N equal parts of the file, I/N");

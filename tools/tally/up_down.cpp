@@ -160,11 +160,12 @@ exit_code run_down(const process_options& options, const invocation& told) {
 
 void add_processes(command& program) {
   const auto starting_options = std::make_shared<process_options>();
-  auto& up = program.add(
-      "up",
-      "Start the nodes of the mesh in DIR in the background, and wait until each is ready.\n"
-      "A node that runs already is left as it is.",
-      {"tally up mesh", "tally up mesh coop"});
+  auto& up = program.add("up",
+                         "Start the nodes of a mesh.\n"
+                         "Starts them in the background and waits until each is ready; DIR is "
+                         "the mesh's directory.\n"
+                         "A node that runs already is left as it is.",
+                         {"tally up mesh", "tally up mesh coop"});
   up.optional_argument("DIR", starting_options->directory,
                        "The mesh's directory (default: ./mesh)");
   up.optional_argument("NODE", starting_options->node, "Only this node");
@@ -174,9 +175,10 @@ void add_processes(command& program) {
       [starting_options](const invocation& told) { return run_up(*starting_options, told); });
 
   const auto stopping_options = std::make_shared<process_options>();
-  auto& down =
-      program.add("down", "Stop the nodes of the mesh in DIR: each finishes what it has begun.",
-                  {"tally down mesh", "tally down mesh coop"});
+  auto& down = program.add("down",
+                           "Stop the nodes of a mesh.\nEach finishes what it has begun. DIR is "
+                           "the mesh's directory.",
+                           {"tally down mesh", "tally down mesh coop"});
   down.optional_argument("DIR", stopping_options->directory,
                          "The mesh's directory (default: ./mesh)");
   down.optional_argument("NODE", stopping_options->node, "Only this node");
