@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(every_length_in_every_type_may_lie_and_costs_nothing) {
 
 BOOST_AUTO_TEST_CASE(random_bytes_open_nothing_and_cost_nothing) {
   sampler random(8);
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     const auto raw = random.some_bytes(200);
     check_bounded<value>(raw);
     check_bounded<batch>(raw);
