@@ -587,7 +587,13 @@ bool machine::try_finalize() {
     if (voted(item_kind::finalize, view)) continue;
     if (voted(item_kind::nullify, view) && settings_.without != settings::mutation::never_both)
       continue;
-    const auto& notarization = *view_at(view).notarization;
+    const auto& at = view_at(view);
+    const auto& notarization = *at.notarization;
+    // S18: an equivocating leader's other block may carry the quorum; who notarized the first
+    // one says nothing of it, because both votes together would look like a fault of its own.
+    if (const auto own = at.notarize.find(self());
+        own != at.notarize.end() && own->second.what != notarization.block)
+      continue;
     auto* held = find_block(notarization.block);
     if (!held) {
       want_block(notarization.block, notarization.votes.front().first);
@@ -786,6 +792,9 @@ bool machine::has_open_suffix(const parent_choice& choice) const {
 
 void machine::measure_work() { // S11
   const auto parent = best_parent();
+  // After a restart, or where this node nullified the parent's view, nothing else has asked for
+  // it.
+  if (auto* held = find_block(parent.block)) resolve_cut(*held);
   if (!has_new_batches(parent) && !has_open_suffix(parent))
     work_since_ms_.reset();
   else if (!work_since_ms_) {
@@ -904,6 +913,12 @@ proposal machine::with_justification(const block_ptr& block) const {
 
 /// S17: asks one peer at a time for the blocks above what is final here.
 void machine::catch_up() {
+  if (range_asked_ms_ && now_.monotonic_ms >= *range_asked_ms_ + 4 * settings_.delta_ms) {
+    // What it said of its height counts again when it says it again: a liar is not asked for
+    // ever.
+    peers_[range_peer_].last.finalized_height = 0;
+    range_asked_ms_.reset();
+  }
   block_height target = 0;
   for (const auto& peer : peers_)
     if (peer.up) target = std::max(target, peer.last.finalized_height);
@@ -915,7 +930,7 @@ void machine::catch_up() {
   if (!behind_since_ms_) behind_since_ms_ = now_.monotonic_ms;
   const bool far = target > final_height() + near_gap;
   if (!far && now_.monotonic_ms < *behind_since_ms_ + settings_.delta_ms) return;
-  if (range_asked_ms_ && now_.monotonic_ms < *range_asked_ms_ + 4 * settings_.delta_ms) return;
+  if (range_asked_ms_) return;
   if (final_chain_.size() >= 2 * settings_.undelivered_blocks)
     return; // goes on when some are executed
   for (std::size_t i = 0; i < peers_.size(); ++i) {
