@@ -74,18 +74,42 @@ exit_code run_get(const query_options& options, const invocation& told) {
   return exit_code::ok;
 }
 
-result<std::string> list_path(const query_options& options) {
-  auto path = rows_path(options.table) + "?limit=" + std::to_string(options.limit);
-  if (!options.after.empty()) path += "&after=" + url_encoded(options.after);
+result<std::string> conditions_of(const query_options& options) {
+  std::string out;
   for (const auto& each : options.conditions) {
     const auto equals = each.find('=');
     if (equals == each.npos || equals == 0)
       return make_error(errc::bad_config,
                         "--where is " + each + ", expected FIELD=VALUE of an indexed field");
-    path +=
+    out +=
         "&" + url_encoded(each.substr(0, equals)) + "=" + url_encoded(each.substr(equals + 1));
   }
-  return path;
+  return out;
+}
+
+/// Page by page, as many as were asked for: rows, the next cursor, and the last page's height.
+result<json::value> list_rows(const query_options& options) {
+  constexpr std::uint64_t page = 1000; // the most that a gateway gives at once
+  const auto conditions = conditions_of(options);
+  if (!conditions) return conditions.error();
+  json::object all{{"rows", json::array()}, {"next", options.after}};
+  for (auto left = options.limit; left > 0;) {
+    auto path = rows_path(options.table) + "?limit=" + std::to_string(std::min(left, page))
+                + *conditions;
+    if (const auto after = text_at(all, "next"); !after.empty())
+      path += "&after=" + url_encoded(after);
+    const auto answer = ask(options, path);
+    if (!answer) return answer.error();
+    const auto& rows = list_at(*answer, "rows");
+    for (const auto& each : rows)
+      all["rows"].get_array().push_back(each);
+    const auto next = text_at(*answer, "next");
+    all["next"] = next.empty() ? json::value() : json::value(next);
+    all["height"] = number_at(*answer, "height");
+    if (next.empty() || rows.empty()) break;
+    left -= std::min<std::uint64_t>(left, rows.size());
+  }
+  return json::value(std::move(all));
 }
 
 void print_rows(const json::value& answer) {
@@ -115,9 +139,7 @@ void print_rows(const json::value& answer) {
 }
 
 exit_code run_list(const query_options& options, const invocation& told) {
-  const auto path = list_path(options);
-  if (!path) return report(path.error());
-  const auto answer = ask(options, *path);
+  const auto answer = list_rows(options);
   if (!answer) return report(answer.error());
   if (told.json()) {
     print_json(*answer);
@@ -233,19 +255,6 @@ command& add_query_command(command& program, std::string name, std::string descr
 
 } // namespace
 
-std::vector<std::string> key_parts(std::string_view key) {
-  std::vector<std::string> parts(1);
-  for (std::size_t i = 0; i < key.size(); ++i) {
-    if (key[i] == '\\' && i + 1 < key.size())
-      parts.back() += key[++i];
-    else if (key[i] == ',')
-      parts.emplace_back();
-    else
-      parts.back() += key[i];
-  }
-  return parts;
-}
-
 void add_query(command& program) {
   const auto get_options = std::make_shared<query_options>();
   auto& get = add_query_command(
@@ -264,7 +273,7 @@ void add_query(command& program) {
   list.argument("TABLE", list_options->table, "contract.table");
   list.option("--where", list_options->conditions,
               "FIELD=VALUE of an indexed field; may be given several times");
-  list.option("--limit", list_options->limit, "At most so many rows", 1, 10'000);
+  list.option("--limit", list_options->limit, "At most so many rows", 1, 1'000'000);
   list.option("--after", list_options->after, "Go on where the answer before ended");
 
   const auto history_options = std::make_shared<query_options>();
@@ -274,7 +283,7 @@ void add_query(command& program) {
       {"tally history divisions.cities 1101"}, history_options, run_history);
   history.argument("TABLE", history_options->table, "contract.table");
   history.argument("KEY", history_options->key, "The key; its parts separated by commas");
-  history.option("--limit", history_options->limit, "At most so many changes", 1, 10'000);
+  history.option("--limit", history_options->limit, "At most so many changes", 1, 1000);
   history.option("--before", history_options->before, "Go on where the answer before ended");
 
   const auto trace_options = std::make_shared<query_options>();

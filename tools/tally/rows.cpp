@@ -218,6 +218,19 @@ result<std::optional<input_row>> row_reader::next_ndjson() {
   }
 }
 
+std::vector<std::string> key_parts(std::string_view key) {
+  std::vector<std::string> parts(1);
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (key[i] == '\\' && i + 1 < key.size())
+      parts.back() += key[++i];
+    else if (key[i] == ',')
+      parts.emplace_back();
+    else
+      parts.back() += key[i];
+  }
+  return parts;
+}
+
 result<std::uint64_t> count_rows(const std::string& file, std::optional<row_format> format) {
   auto reader = row_reader::open(file, format);
   if (!reader) return reader.error();
