@@ -95,6 +95,8 @@ constexpr std::size_t max_fields = 256;
 constexpr std::size_t max_indexes = 8;
 constexpr std::size_t max_key_fields = 8;
 constexpr std::size_t max_choices = 256;
+constexpr std::size_t max_choices_in_all =
+    16 * 1024; ///< of a contract's one_of fields together
 constexpr std::size_t max_grantees = 256;
 
 /// Runs the file in a closed Lua state and checks everything it declares. `file_name` is only

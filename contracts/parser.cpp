@@ -1,8 +1,7 @@
-// Contract files: the constructors that a file may call, and the walk over the table it
-// returns.
+// Contract files: the walk over the table that a file returns.
+#include "contracts/constructors.hpp"
 #include "contracts/contract.hpp"
 #include "contracts/sandbox.hpp"
-#include "messages/value.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -10,303 +9,7 @@
 
 namespace tallymesh::contracts {
 
-static constexpr char type_metatable[] = "field type";
-static constexpr std::int64_t int64_min = std::numeric_limits<std::int64_t>::min();
-static constexpr std::int64_t int64_max = std::numeric_limits<std::int64_t>::max();
-static constexpr std::int64_t max_length = limits::max_operation_bytes;
-
-/// A type as a constructor made it; the file holds it as an opaque Lua value with this number.
-struct declared_type {
-  field what;
-  int line = 0;
-};
-
-struct parsing {
-  std::string file_name;
-  std::vector<declared_type> types;
-};
-
 using names = std::vector<std::string>;
-
-// --- errors
-
-[[noreturn]] static void fail_at_line(lua_State* lua, const std::string& message) {
-  luaL_error(lua, "%s", message.c_str());
-  std::abort(); // luaL_error does not return
-}
-
-static std::string join(const names& parts, std::string_view separator = ", ") {
-  std::string text;
-  for (const auto& part : parts) {
-    if (!text.empty()) text += separator;
-    text += part;
-  }
-  return text;
-}
-
-/// A name from the file, for a message: short, and without what would break a line.
-static std::string quoted(std::string_view raw) {
-  std::string text(raw.substr(0, limits::max_name_bytes));
-  for (auto& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return '"' + text + (raw.size() > text.size() ? "…\"" : "\"");
-}
-
-// --- constructors: text{…}, int64{…}, decimal{…}, bool{…}, bytes{…}, one_of{…}, optional(…)
-
-static parsing& state_of(lua_State* lua) {
-  return *static_cast<parsing*>(lua_touserdata(lua, lua_upvalueindex(1)));
-}
-
-static std::string_view text_at(lua_State* lua, int at) {
-  std::size_t size = 0;
-  const char* raw = lua_tolstring(lua, at, &size);
-  return {raw, size};
-}
-
-static int make_type(lua_State* lua, field what) {
-  auto& state = state_of(lua);
-  lua_Debug caller{};
-  int line = 0;
-  if (lua_getstack(lua, 1, &caller) && lua_getinfo(lua, "l", &caller))
-    line = caller.currentline;
-  const auto number = static_cast<std::uint32_t>(state.types.size());
-  if (number >= max_tables * max_fields * 2)
-    fail_at_line(lua, "the file makes too many types; make one and use it for several fields");
-  state.types.push_back({std::move(what), line});
-  *static_cast<std::uint32_t*>(lua_newuserdatauv(lua, sizeof number, 0)) = number;
-  luaL_setmetatable(lua, type_metatable);
-  return 1;
-}
-
-/// The argument of a constructor is one table whose names are among `allowed`.
-static void check_options(lua_State* lua, const char* constructor, const names& allowed,
-                          const char* example, bool list_too = false) {
-  if (lua_gettop(lua) != 1 || !lua_istable(lua, 1))
-    fail_at_line(lua,
-                 std::string(constructor) + " takes its options in braces: write " + example);
-  lua_pushnil(lua);
-  while (lua_next(lua, 1) != 0) {
-    lua_pop(lua, 1);
-    if (lua_type(lua, -1) == LUA_TSTRING) {
-      const auto name = text_at(lua, -1);
-      if (std::find(allowed.begin(), allowed.end(), name) == allowed.end())
-        fail_at_line(lua, std::string(constructor) + " has no option " + quoted(name)
-                              + "; it takes " + join(allowed));
-    } else if (!list_too) {
-      fail_at_line(lua,
-                   std::string(constructor) + " takes named options only: write " + example);
-    }
-  }
-}
-
-static std::optional<std::int64_t> whole_number_option(lua_State* lua, const char* name) {
-  lua_getfield(lua, 1, name);
-  if (lua_isnil(lua, -1)) {
-    lua_pop(lua, 1);
-    return std::nullopt;
-  }
-  if (!lua_isinteger(lua, -1))
-    fail_at_line(lua, std::string(name) + " must be a whole number, such as " + name + "=10");
-  const auto number = lua_tointeger(lua, -1);
-  lua_pop(lua, 1);
-  return number;
-}
-
-static bool optional_option(lua_State* lua) {
-  lua_getfield(lua, 1, "optional");
-  if (!lua_isnil(lua, -1) && !lua_isboolean(lua, -1))
-    fail_at_line(lua, "optional must be true or false");
-  const bool on = lua_toboolean(lua, -1);
-  lua_pop(lua, 1);
-  return on;
-}
-
-/// text{max=…} and bytes{max=…}: how long a value may be.
-static int make_sized(lua_State* lua, field_kind kind, const char* constructor,
-                      const char* example) {
-  check_options(lua, constructor, {"max", "min", "optional"}, example);
-  field what{.kind = kind, .optional = optional_option(lua)};
-  const auto max = whole_number_option(lua, "max");
-  if (!max)
-    fail_at_line(lua, std::string(constructor) + " needs a greatest length: write " + example);
-  what.max = *max;
-  what.min = whole_number_option(lua, "min").value_or(0);
-  if (what.min < 0 || what.max < 1 || what.max > max_length || what.min > what.max)
-    fail_at_line(lua, std::string(constructor) + " needs 0 <= min <= max and 1 <= max <= "
-                          + std::to_string(max_length));
-  return make_type(lua, std::move(what));
-}
-
-static int make_text(lua_State* lua) {
-  return make_sized(lua, field_kind::text, "text", "text{max=64}");
-}
-static int make_bytes(lua_State* lua) {
-  return make_sized(lua, field_kind::bytes, "bytes", "bytes{max=64}");
-}
-
-static int make_int64(lua_State* lua) {
-  check_options(lua, "int64", {"min", "max", "optional"}, "int64{min=0}");
-  field what{.kind = field_kind::int64, .optional = optional_option(lua)};
-  what.min = whole_number_option(lua, "min").value_or(int64_min);
-  what.max = whole_number_option(lua, "max").value_or(int64_max);
-  if (what.min > what.max) fail_at_line(lua, "int64 needs min <= max");
-  return make_type(lua, std::move(what));
-}
-
-static int make_bool(lua_State* lua) {
-  check_options(lua, "bool", {"optional"}, "bool{}");
-  return make_type(lua, {.kind = field_kind::boolean, .optional = optional_option(lua)});
-}
-
-/// A limit of a decimal: a whole number, or a text such as "0.05". Lua's own 0.05 is a binary
-/// fraction, near the number but not it, so it is refused.
-static std::optional<std::int64_t> decimal_option(lua_State* lua, const char* name,
-                                                  std::uint8_t scale) {
-  lua_getfield(lua, 1, name);
-  std::optional<decimal> limit;
-  if (lua_isnil(lua, -1)) {
-    lua_pop(lua, 1);
-    return std::nullopt;
-  }
-  if (lua_isinteger(lua, -1))
-    limit = decimal::from_text(std::to_string(lua_tointeger(lua, -1)), scale);
-  else if (lua_type(lua, -1) == LUA_TSTRING)
-    limit = decimal::from_text(text_at(lua, -1), scale);
-  else
-    fail_at_line(lua, std::string(name) + " of a decimal is a whole number or a text: write "
-                          + name + "=10 or " + name + "=\"0.05\"");
-  if (!limit)
-    fail_at_line(lua, std::string(name) + " is not a number with at most "
-                          + std::to_string(scale) + " decimals that fits into 64 bits");
-  lua_pop(lua, 1);
-  return limit->units;
-}
-
-static int make_decimal(lua_State* lua) {
-  check_options(lua, "decimal", {"scale", "min", "max", "optional"}, "decimal{scale=2, min=0}");
-  field what{.kind = field_kind::decimal, .optional = optional_option(lua)};
-  const auto scale = whole_number_option(lua, "scale");
-  if (!scale || *scale < 0 || *scale > decimal::max_scale)
-    fail_at_line(
-        lua,
-        "decimal needs a scale from 0 to 18, the number of decimals: write decimal{scale=2}");
-  what.scale = static_cast<std::uint8_t>(*scale);
-  what.min = decimal_option(lua, "min", what.scale).value_or(int64_min);
-  what.max = decimal_option(lua, "max", what.scale).value_or(int64_max);
-  if (what.min > what.max) fail_at_line(lua, "decimal needs min <= max");
-  return make_type(lua, std::move(what));
-}
-
-static int make_one_of(lua_State* lua) {
-  static constexpr char example[] = "one_of{\"new\", \"done\"}";
-  check_options(lua, "one_of", {"optional"}, example, true);
-  field what{.kind = field_kind::one_of, .optional = optional_option(lua)};
-  const auto count = lua_rawlen(lua, 1);
-  if (count == 0 || count > max_choices)
-    fail_at_line(lua, std::string("one_of takes 1 to 256 texts: write ") + example);
-  for (std::size_t i = 1; i <= count; ++i) {
-    lua_rawgeti(lua, 1, static_cast<lua_Integer>(i));
-    if (lua_type(lua, -1) != LUA_TSTRING)
-      fail_at_line(lua, std::string("one_of takes texts only: write ") + example);
-    const auto choice = text_at(lua, -1);
-    if (choice.empty() || choice.size() > limits::max_name_bytes || !is_utf8(choice))
-      fail_at_line(lua, "a text of one_of has 1 to 64 bytes of UTF-8");
-    if (std::find(what.choices.begin(), what.choices.end(), choice) != what.choices.end())
-      fail_at_line(lua, "one_of names " + quoted(choice) + " twice; take one out");
-    what.choices.emplace_back(choice);
-    lua_pop(lua, 1);
-  }
-  return make_type(lua, std::move(what));
-}
-
-/// The type's number if the value at `at` is a type, made by a constructor or the bare word.
-static std::optional<std::uint32_t> type_at(lua_State* lua, int at) {
-  if (const void* boxed = luaL_testudata(lua, at, type_metatable))
-    return *static_cast<const std::uint32_t*>(boxed);
-  return std::nullopt;
-}
-
-/// `bool` and `int64` need no options, so the bare word will do for a field's type.
-static bool is_bare_type(lua_State* lua, int at, field& what) {
-  const auto function = lua_tocfunction(lua, at);
-  if (function == &make_bool)
-    what = {.kind = field_kind::boolean};
-  else if (function == &make_int64)
-    what = {.kind = field_kind::int64, .min = int64_min, .max = int64_max};
-  else
-    return false;
-  return true;
-}
-
-static int make_optional(lua_State* lua) {
-  field what;
-  const auto number = lua_gettop(lua) == 1 ? type_at(lua, 1) : std::nullopt;
-  if (number)
-    what = state_of(lua).types[*number].what;
-  else if (lua_gettop(lua) != 1 || !is_bare_type(lua, 1, what))
-    fail_at_line(lua, "optional takes one type: write optional(text{max=64})");
-  what.optional = true;
-  return make_type(lua, std::move(what));
-}
-
-// --- the names that a file sees
-
-static std::string advice_for(std::string_view name) {
-  static constexpr std::pair<std::string_view, std::string_view> words[] = {
-      {"string", "text{max=64}"},
-      {"str", "text{max=64}"},
-      {"varchar", "text{max=64}"},
-      {"char", "text{max=64}"},
-      {"integer", "int64{}"},
-      {"int", "int64{}"},
-      {"int32", "int64{}"},
-      {"number", "int64{} or decimal{scale=2}"},
-      {"float", "decimal{scale=2}"},
-      {"double", "decimal{scale=2}"},
-      {"numeric", "decimal{scale=2}"},
-      {"boolean", "bool{}"},
-      {"blob", "bytes{max=64}"},
-      {"binary", "bytes{max=64}"},
-      {"enum", "one_of{\"a\", \"b\"}"},
-      {"choice", "one_of{\"a\", \"b\"}"}};
-  for (const auto& [wrong, right] : words)
-    if (wrong == name) return "write " + std::string(right);
-  return "a contract has text, int64, decimal, bool, bytes, one_of and optional, and no "
-         "library";
-}
-
-static int unknown_name(lua_State* lua) {
-  const auto name = lua_type(lua, 2) == LUA_TSTRING ? text_at(lua, 2) : "?";
-  fail_at_line(lua, "there is no " + quoted(name) + "; " + advice_for(name));
-}
-
-static int refuse_global(lua_State* lua) {
-  const std::string name(lua_type(lua, 2) == LUA_TSTRING ? text_at(lua, 2).substr(0, 64)
-                                                         : "name");
-  fail_at_line(lua, quoted(name) + " would be a global; write local before it");
-}
-
-static void open_constructors(lua_State* lua, parsing& state) {
-  static constexpr luaL_Reg constructors[] = {
-      {"text", &make_text},         {"int64", &make_int64}, {"decimal", &make_decimal},
-      {"bool", &make_bool},         {"bytes", &make_bytes}, {"one_of", &make_one_of},
-      {"optional", &make_optional}, {nullptr, nullptr}};
-  luaL_newmetatable(lua, type_metatable);
-  lua_pop(lua, 1);
-  lua_pushglobaltable(lua);
-  lua_pushlightuserdata(lua, &state);
-  luaL_setfuncs(lua, constructors, 1);
-  lua_createtable(lua, 0, 2);
-  lua_pushcfunction(lua, &unknown_name);
-  lua_setfield(lua, -2, "__index");
-  lua_pushcfunction(lua, &refuse_global);
-  lua_setfield(lua, -2, "__newindex");
-  lua_setmetatable(lua, -2);
-  lua_pop(lua, 1);
-}
-
-// --- the walk over what the file returned
 
 static bool is_name(std::string_view raw, bool field_name) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -322,17 +25,14 @@ static bool is_name(std::string_view raw, bool field_name) {
 /// every function leaves the stack as it was.
 class walk {
 public:
-  walk(lua_State* lua, const parsing& state) : lua_(lua), state_(state) {}
+  walk(lua_State* lua, const made_types& types, const std::string& file_name)
+      : lua_(lua), types_(types), file_name_(file_name) {}
   contract read_contract();
 
 private:
-  [[noreturn]] void fail(const std::string& path, const std::string& message,
-                         int line = 0) const {
-    auto where = state_.file_name;
-    if (line > 0) where += ':' + std::to_string(line);
-    if (!path.empty()) where += ": " + path;
-    // Raised without Lua's own prefix: `where` says more than a line of this C++ would.
-    const auto text = where + ": " + message;
+  [[noreturn]] void fail(const std::string& path, const std::string& message) const {
+    // Raised without Lua's own prefix: the path says more than a line of this C++ would.
+    const auto text = file_name_ + ": " + (path.empty() ? "" : path + ": ") + message;
     lua_pushlstring(lua_, text.data(), text.size());
     lua_error(lua_);
     std::abort(); // lua_error does not return
@@ -364,13 +64,15 @@ private:
 
   table read_table(const std::string& contract_name, const std::string& name);
   std::vector<field> read_fields(const std::string& path);
-  field read_field(const std::string& path, const std::string& name) const;
+  field read_field(const std::string& path, const std::string& name);
   field_numbers read_key(const table& into, const std::string& path, bool may_be_absent) const;
   std::vector<field_numbers> read_indexes(const table& into, const std::string& path);
   std::vector<grantee> read_grantees(const std::string& path) const;
 
   lua_State* lua_;
-  const parsing& state_;
+  const made_types& types_;
+  const std::string& file_name_;
+  std::size_t choices_ = 0; ///< of all fields
 };
 
 /// The names in the table on top, ascending, so that every node meets the same error first.
@@ -421,20 +123,21 @@ names walk::text_list(const std::string& path, std::size_t most,
   return list;
 }
 
-field walk::read_field(const std::string& path, const std::string& name) const {
+field walk::read_field(const std::string& path, const std::string& name) {
   if (!is_name(name, true))
     fail(path,
          quoted(name)
              + " is no field name: use letters, digits and _, at most 64, a letter first");
-  const auto number = type_at(lua_, -1);
-  field what;
-  if (number)
-    what = state_.types[*number].what;
-  else if (!is_bare_type(lua_, -1, what))
+  auto what = type_at(lua_, -1, types_);
+  if (!what)
     fail(path + "." + name, "is not a type: write " + name
                                 + " = text{max=64}, or int64, decimal, bool, bytes, one_of");
-  what.name = name;
-  return what;
+  choices_ += what->choices.size();
+  if (choices_ > max_choices_in_all)
+    fail(path, "the contract's one_of fields have too many values in all; keep such values in "
+               "a table");
+  what->name = name;
+  return std::move(*what);
 }
 
 std::vector<field> walk::read_fields(const std::string& path) {
@@ -601,22 +304,6 @@ contract walk::read_contract() {
 
 // --- parse
 
-/// One printable line of UTF-8, of bounded length: Lua quotes what it could not read, and a cut
-/// may fall inside a character.
-static std::string one_line(std::string text) {
-  static constexpr std::size_t most = 400;
-  if (text.size() > most) text.resize(most);
-  for (int cut = 0; cut < 3 && !text.empty() && !is_utf8(text); ++cut)
-    text.pop_back();
-  const bool broken = !is_utf8(text);
-  for (auto& c : text) {
-    const auto raw = static_cast<unsigned char>(c);
-    if (raw < 0x20 || raw == 0x7F || (broken && raw >= 0x80))
-      c = raw == '\n' || raw == '\t' ? ' ' : '?';
-  }
-  return text;
-}
-
 /// How often the source has a word from which Lua's compiler builds jump lists. It walks a
 /// list's length for each further jump, so a file of nothing else would keep a node busy for
 /// ten seconds.
@@ -663,32 +350,31 @@ static constexpr std::string_view stand_in = "?";
 
 result<contract> parse(std::string_view source, std::string_view file_name,
                        const parse_limits& limits) {
-  parsing state{.file_name = one_line(std::string(file_name.substr(0, 200)))};
-  if (auto good = check_source(source, state.file_name, limits); !good) return good.error();
+  const auto file = printable(std::string(file_name.substr(0, 250)), 240);
+  if (auto good = check_source(source, file, limits); !good) return good.error();
   contract made;
-  made.source = hash(digest_kind::contract, as_bytes(source));
+  const auto digest_of_file = hash(digest_kind::contract, as_bytes(source));
   static constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
   if (source.starts_with(byte_order_mark)) source.remove_prefix(byte_order_mark.size());
 
   sandbox box(limits);
+  made_types types;
   auto failure = box.run([&](lua_State* lua) {
-    open_constructors(lua, state);
+    open_constructors(lua, types);
     box.evaluate(lua, source, stand_in);
-    auto found = walk(lua, state).read_contract();
-    found.source = made.source;
-    made = std::move(found);
+    made = walk(lua, types, file).read_contract();
+    made.source = digest_of_file;
   });
   if (!failure) return made;
   if (*failure == "not enough memory")
     return make_error(errc::too_large,
-                      state.file_name
-                          + ": the file builds too much in memory; a contract only declares");
+                      file + ": the file builds too much in memory; a contract only declares");
   // What Lua says of its own limits comes without a place.
   if (failure->starts_with(stand_in))
-    failure->replace(0, stand_in.size(), state.file_name);
-  else if (!failure->starts_with(state.file_name))
-    failure->insert(0, state.file_name + ": ");
-  return make_error(errc::bad_config, one_line(*failure));
+    failure->replace(0, stand_in.size(), file);
+  else if (!failure->starts_with(file))
+    failure->insert(0, file + ": ");
+  return make_error(errc::bad_config, printable(std::move(*failure), 500));
 }
 
 } // namespace tallymesh::contracts

@@ -202,6 +202,9 @@ BOOST_AUTO_TEST_CASE(every_count_has_a_limit) {
              "has more than 8 entries");
   CHECK_SAYS(with_fields("x = one_of{" + many(257, "'v#', ") + "}"),
              "one_of takes 1 to 256 texts");
+  const auto choices = "local v = one_of{" + many(256, "'v#', ") + "}\n";
+  BOOST_TEST(complaint(choices + with_fields(many(64, "f#=v, "))) == "");
+  CHECK_SAYS(choices + with_fields(many(65, "f#=v, ")), "have too many values in all");
   BOOST_TEST((parsed("--" + std::string(256 * 1024, ' ')).error().code == errc::too_large));
   BOOST_TEST(complaint(with_fields(std::string(64, 'a') + " = bool")) == "");
   CHECK_SAYS(with_fields(std::string(65, 'a') + " = bool"), "is no field name");
@@ -244,6 +247,8 @@ BOOST_AUTO_TEST_CASE(memory_is_limited_at_once_in_all_and_a_piece) {
       "builds too much in memory");
   CHECK_SAYS("local function f() return 1 + f() end return f()", "builds too much in memory");
   CHECK_SAYS("while true do text{max=1} end", "too many types");
+  CHECK_SAYS("local v = one_of{'a', 'b', 'c', 'd'} while true do optional(v) end",
+             "too many values in all");
 }
 
 BOOST_AUTO_TEST_CASE(bytecode_is_refused) {
