@@ -46,7 +46,7 @@ std::vector<bad_genesis> bad_files() {
       {"an unknown key that resembles none", "mesh = \"a\"\n\ncolour = 1\n",
        "g.toml:3: colour: unknown key, expected one of: mesh, epoch"},
       {"an unknown key in a section", good + "[limits]\nbatch_byte = 1\n",
-       "g.toml:29: limits.batch_byte: unknown key, did you mean \"batch_bytes\"?"},
+       "g.toml:30: limits.batch_byte: unknown key, did you mean \"batch_bytes\"?"},
       {"an unknown key in a node", replaced(good, "tier =", "teir ="),
        "g.toml:4: node[0].teir: unknown key, did you mean \"tier\"?"},
       {"no mesh", replaced(good, "mesh = \"test\"\n", "\n"),
@@ -60,10 +60,10 @@ std::vector<bad_genesis> bad_files() {
       {"a float", "epoch = 1.5\n" + good,
        "g.toml:1: epoch: is a float, expected a whole number"},
       {"a batch above the hard limit", good + "[limits]\nbatch_bytes = 4_000_000\n",
-       "g.toml:29: limits.batch_bytes: is 4000000, expected a whole number from 65536 to "
+       "g.toml:30: limits.batch_bytes: is 4000000, expected a whole number from 65536 to "
        "2097152"},
       {"a block smaller than a batch", good + "[limits]\nblock_payload_bytes = 100_000\n",
-       "g.toml:29: limits.block_payload_bytes: is 100000, expected at least batch_bytes"},
+       "g.toml:30: limits.block_payload_bytes: is 100000, expected at least batch_bytes"},
       {"an unknown tier", replaced(good, "\"level1\"", "\"level9\""),
        "g.toml:4: node[0].tier: is \"level9\", expected one of: \"level1\", \"level2\""},
       {"an address without a port", replaced(good, "127.0.0.1:7011", "127.0.0.1"),
@@ -86,7 +86,7 @@ std::vector<bad_genesis> bad_files() {
       {"an account twice", good + "[[account]]\nname = \"clerk\"\nnode = \"n1\"\n",
        "g.toml:30: account[1].name: clerk@n1 is named twice"},
       {"a contract without its file", good + contract_entry(key_text('0')),
-       "g.toml:32: contract[0].file: contracts/orders.lua: cannot be read"},
+       "g.toml:31: contract[0].file: contracts/orders.lua: cannot be read"},
   };
 }
 
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_contract_must_be_the_one_that_genesis_names) {
   const auto well = read_well(genesis_text() + contract_entry(source_digest()), read);
   BOOST_TEST(well.contracts.at(0).source == contract_source);
   const auto problem = problem_of(genesis_text() + contract_entry(key_text('0')), read);
-  BOOST_TEST(problem.find("g.toml:33: contract[0].digest: is \"0000") == 0u, problem);
+  BOOST_TEST(problem.find("g.toml:32: contract[0].digest: is \"0000") == 0u, problem);
   BOOST_TEST(problem.find("has the digest " + source_digest()) != std::string::npos, problem);
 }
 
