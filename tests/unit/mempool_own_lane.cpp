@@ -180,4 +180,24 @@ BOOST_AUTO_TEST_CASE(a_node_whose_disk_went_back_in_time_learns_its_lane_from_it
   BOOST_TEST((batches[0].batch->content.parent == lane[2]->id));
 }
 
+BOOST_AUTO_TEST_CASE(a_hole_in_the_own_lane_is_filled_before_a_new_number_is_used) {
+  const auto lane = lane_of(0, 3);
+  subject node(4);
+  recovered from{empty_cut(4), {}};
+  for (const auto& each : {lane[0], lane[2]})
+    from.stored.push_back(
+        {each->tip(), each->content.parent, each->body.size(), 1, each->signed_by});
+  node.here = std::make_unique<machine>(node.chosen, from);
+  node.submit({operation_of(9)});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(100)).empty());
+  const auto asked = sent<fetch_batches>(node.handle(peer_up{2}));
+  BOOST_TEST_REQUIRE(asked.size() == 1u);
+  BOOST_TEST(asked[0].second.tip == lane[1]->tip());
+  const auto effects = node.hear(2, fetched_batches{{lane[1]}});
+  const auto batches = broadcasts<batch_message>(effects);
+  BOOST_TEST_REQUIRE(batches.size() == 1u);
+  BOOST_TEST(batches[0].batch->content.seq == 4u);
+  BOOST_TEST((batches[0].batch->content.parent == lane[2]->id));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
