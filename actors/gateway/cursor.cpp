@@ -17,9 +17,10 @@ constexpr std::size_t place_bytes = 12; // height and index, little-endian
 
 bytes with_check(bytes_view position, bytes_view binding) {
   const auto whole = hash(digest_kind::record, {as_bytes("cursor"), binding, position});
-  bytes out{format};
-  out.insert(out.end(), whole.raw.begin(), whole.raw.begin() + check_bytes);
-  out.insert(out.end(), position.begin(), position.end());
+  bytes out(1 + check_bytes + position.size());
+  out[0] = format;
+  std::copy_n(whole.raw.begin(), check_bytes, out.begin() + 1);
+  std::copy(position.begin(), position.end(), out.begin() + 1 + check_bytes);
   return out;
 }
 

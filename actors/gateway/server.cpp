@@ -60,6 +60,8 @@ void server::stop() {
   state_->front.stop_accepting();
   state_->core->drain(state_->drain_timeout);
   state_->workers->stop();
+  // Whoever slipped in meanwhile.
+  state_->core->drain(std::chrono::milliseconds(0));
   state_->front.close(last_writes);
 }
 

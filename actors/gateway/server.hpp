@@ -1,5 +1,5 @@
 // The gateway: the REST interface of a node, README.md tells its resources. Owned by the
-// gateway actor. It runs threads of its own: `settings::front.threads` for the network,
+// gateway actor. It runs threads of its own: `server_settings::front.threads` for the network,
 // `readers` for parsing and for reads of the ledger. Member functions may be called from any
 // thread.
 #pragma once
@@ -9,14 +9,16 @@
 
 namespace tallymesh::gateway {
 
+struct server_settings {
+  front_settings front;
+  unsigned readers = 2;
+  std::size_t waiting_operations = 200'000; ///< of all clients together
+  std::chrono::milliseconds drain_timeout{2'000};
+};
+
 class server {
 public:
-  struct settings {
-    front_settings front;
-    unsigned readers = 2;
-    std::size_t waiting_operations = 200'000; ///< of all clients together
-    std::chrono::milliseconds drain_timeout{2'000};
-  };
+  using settings = server_settings;
 
   server(settings how, backend node);
   ~server(); ///< stops

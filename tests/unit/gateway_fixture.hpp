@@ -1,5 +1,5 @@
-// A node as the gateway sees it: a real ledger in a temporary directory, the real executor, and a
-// mempool that does what the test says. Blocks come when the test asks for them.
+// A node as the gateway sees it: a real ledger in a temporary directory, the real executor, and
+// a mempool that does what the test says. Blocks come when the test asks for them.
 #pragma once
 
 #include "actors/contract_executor/machine.hpp"
@@ -17,7 +17,7 @@ local all = { "level1", "level2", "level3", "service" }
 return { contract = "divisions", version = 1, tables = {
   cities = { key = {"code"},
              fields = { code = text{max=4, min=4}, name = text{max=64, min=1}, people = optional(int64{min=0}),
-                        area = optional(decimal{scale=2}), capital = optional(boolean{}),
+                        area = optional(decimal{scale=2}), capital = optional(bool{}),
                         seal = optional(bytes{max=8}), provinceCode = text{max=2} },
              index = { {"provinceCode"}, {"provinceCode", "name"} },
              read = all, store = all, delete = { "operator@hq" } },
@@ -97,7 +97,8 @@ public:
       const std::lock_guard lock(mutex);
       bodies.operations = std::move(pending);
       pending.clear();
-      for (const auto& each : bodies.operations) executed_operations.emplace(each.id, each);
+      for (const auto& each : bodies.operations)
+        executed_operations.emplace(each.id, each);
     }
     const auto sealed = seal(keyed_hash(), std::move(bodies));
     block content;
@@ -113,7 +114,8 @@ public:
     contract_executor::state_view view;
     view.row = [this](const std::string& table, const bytes& key) {
       auto row = ledger->row(table, key);
-      return row ? contract_executor::held_row{row->row, row->last} : contract_executor::held_row{};
+      return row ? contract_executor::held_row{row->row, row->last}
+                 : contract_executor::held_row{};
     };
     view.executed = [this](const operation_id& id) { return ledger->receipt(id).has_value(); };
     auto done = std::make_shared<execution>(
@@ -121,7 +123,8 @@ public:
     commit.result = done;
     commit.execution = execution_digest(encode(*done));
     for (auto& each : executor->index_changes(*done))
-      commit.indexes.push_back({each.table, each.index, each.index_key, each.row_key, each.add});
+      commit.indexes.push_back(
+          {each.table, each.index, each.index_key, each.row_key, each.add});
     const auto stored = ledger->append({&commit, 1});
     BOOST_TEST_REQUIRE(stored.has_value(), stored.error().context);
     return done;
@@ -149,7 +152,8 @@ private:
     const auto count = operations.size();
     if (mempool == mood::admits) {
       const std::lock_guard lock(mutex);
-      for (auto& each : operations) pending.push_back(std::move(each));
+      for (auto& each : operations)
+        pending.push_back(std::move(each));
     }
     if (mempool != mood::silent)
       verdicts(std::vector<admission>(count, mempool == mood::admits ? admission::accepted
@@ -162,12 +166,12 @@ private:
 class desk {
 public:
   explicit desk(service_settings settings = {})
-    : core(std::make_shared<service>(node.as_backend(), settings,
-                                     service_hooks{[](std::function<void()> task) {
-                                                     task();
-                                                     return true;
-                                                   },
-                                                   [this](auto when) { wake = when; }})) {}
+      : core(std::make_shared<service>(node.as_backend(), settings,
+                                       service_hooks{[](std::function<void()> task) {
+                                                       task();
+                                                       return true;
+                                                     },
+                                                     [this](auto when) { wake = when; }})) {}
 
   struct pending_answer {
     std::shared_ptr<std::optional<response>> held = std::make_shared<std::optional<response>>();
@@ -207,7 +211,8 @@ public:
   void fill(const std::string& lines) {
     const auto answer = post(lines, "", ndjson);
     BOOST_TEST_REQUIRE(answer.get().status == 200u);
-    BOOST_TEST_REQUIRE(answer.get().body.find("refused") == std::string::npos, answer.get().body);
+    BOOST_TEST_REQUIRE(answer.get().body.find("refused") == std::string::npos,
+                       answer.get().body);
     core->executed(node.make_block());
   }
 
@@ -220,7 +225,8 @@ public:
 inline std::string store_city(std::string code, std::string name, std::string province,
                               std::string more = "") {
   return R"({"contract":"divisions","action":"store","arguments":{"table":"cities","row":{"code":")"
-         + code + R"(","name":")" + name + R"(","provinceCode":")" + province + "\"" + more + "}}}";
+         + code + R"(","name":")" + name + R"(","provinceCode":")" + province + "\"" + more
+         + "}}}";
 }
 
 inline std::string with_id(const std::string& operation, const std::string& id) {

@@ -1,4 +1,5 @@
-// Submitting operations: what is refused before it reaches the chain, what waits, what is answered.
+// Submitting operations: what is refused before it reaches the chain, what waits, what is
+// answered.
 #include "gateway_fixture.hpp"
 
 using namespace tallymesh;
@@ -18,8 +19,8 @@ std::pair<unsigned, std::string> refusal_of(const std::string& operation) {
 using status_and_code = std::pair<unsigned, std::string>;
 
 std::string with_row(const std::string& row) {
-  return R"({"contract":"divisions","action":"store","arguments":{"table":"cities","row":)" + row
-         + "}}";
+  return R"({"contract":"divisions","action":"store","arguments":{"table":"cities","row":)"
+         + row + "}}";
 }
 } // namespace
 
@@ -64,7 +65,8 @@ BOOST_AUTO_TEST_CASE(a_block_that_was_stored_before_the_request_is_registered_is
   const auto first = at.post(with_id(store_city("4301", "长沙市", "43"), an_id));
   BOOST_TEST(first.get().status == 202u); // executed() was never called
   at.node.on_submit = nullptr;
-  const auto second = at.post(with_id(store_city("4301", "长沙市", "43"), an_id), "?wait=finalized");
+  const auto second =
+      at.post(with_id(store_city("4301", "长沙市", "43"), an_id), "?wait=finalized");
   BOOST_TEST(second.get().status == 200u);
 }
 
@@ -77,7 +79,8 @@ BOOST_AUTO_TEST_CASE(an_id_sent_again_returns_its_first_receipt_and_is_not_submi
   BOOST_TEST(at.node.pending_count() == 0u);
   // In a request of many, only the others go on.
   const auto mixed = at.post(with_id(store_city("4302", "株洲市", "43"), an_id) + "\n"
-                                 + store_city("4303", "湘潭市", "43"), "", desk::ndjson);
+                                 + store_city("4303", "湘潭市", "43"),
+                             "", desk::ndjson);
   const auto lines = lines_of(mixed.get().body);
   BOOST_TEST(text_of(lines.at(0), "status") == "finalized");
   BOOST_TEST(text_of(lines.at(1), "status") == "accepted");
@@ -86,7 +89,8 @@ BOOST_AUTO_TEST_CASE(an_id_sent_again_returns_its_first_receipt_and_is_not_submi
 
 BOOST_AUTO_TEST_CASE(after_the_timeout_the_answer_is_pending_and_the_room_is_empty) {
   desk at;
-  const auto answer = at.post(store_city("4301", "长沙市", "43"), "?wait=finalized&timeout_ms=50");
+  const auto answer =
+      at.post(store_city("4301", "长沙市", "43"), "?wait=finalized&timeout_ms=50");
   BOOST_TEST_REQUIRE(at.wake.has_value());
   at.core->expire(*at.wake - std::chrono::milliseconds(1));
   BOOST_TEST(!answer.there());
@@ -126,8 +130,7 @@ BOOST_AUTO_TEST_CASE(what_waits_is_bounded) {
 
 BOOST_AUTO_TEST_CASE(lines_are_answered_in_their_order_and_a_bad_one_spoils_no_other) {
   desk at;
-  const auto body = store_city("4301", "长沙市", "43") + "\n"
-                    + "{\"contract\":\n"
+  const auto body = store_city("4301", "长沙市", "43") + "\n" + "{\"contract\":\n"
                     + "\n" // an empty line counts, but has no answer
                     + with_id(store_city("43015", "too long", "43"), an_id) + "\r\n"
                     + store_city("4302", "株洲市", "43");
@@ -161,15 +164,17 @@ BOOST_AUTO_TEST_CASE(more_lines_than_allowed_are_refused_as_a_whole) {
   small.request_lines = 3;
   desk at(small);
   std::string body;
-  for (int i = 0; i < 4; ++i) body += store_city("430" + std::to_string(i), "a", "43") + "\n";
+  for (int i = 0; i < 4; ++i)
+    body += store_city("430" + std::to_string(i), "a", "43") + "\n";
   BOOST_TEST(at.post(body, "", desk::ndjson).get().status == 413u);
   BOOST_TEST(at.node.pending_count() == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(values_are_typed_by_the_contract) {
   desk at;
-  const auto answer = at.post(store_city("4301", "长沙市", "43",
-                                         R"(,"people":"10","area":"12.5","capital":"true","seal":"00FF")"));
+  const auto answer =
+      at.post(store_city("4301", "长沙市", "43",
+                         R"(,"people":"10","area":"12.5","capital":"true","seal":"00FF")"));
   BOOST_TEST(answer.get().status == 202u, answer.get().body);
   const auto* row = find(at.node.pending.front().arguments, "row")->as<value_map>();
   BOOST_TEST_REQUIRE(row != nullptr);
@@ -189,7 +194,8 @@ BOOST_AUTO_TEST_CASE(values_that_would_be_rounded_or_do_not_fit_are_refused) {
   BOOST_TEST(refusal_of(row(R"(,"people":1e3)")) == status_and_code(422, "wrong_type"));
   BOOST_TEST(refusal_of(row(R"(,"area":12.5)")) == status_and_code(422, "wrong_type"));
   BOOST_TEST(refusal_of(row(R"(,"area":"1.234")")) == status_and_code(422, "wrong_type"));
-  BOOST_TEST(refusal_of(row(R"(,"people":18446744073709551615)")) == status_and_code(422, "wrong_type"));
+  BOOST_TEST(refusal_of(row(R"(,"people":18446744073709551615)"))
+             == status_and_code(422, "wrong_type"));
   BOOST_TEST(refusal_of(row(R"(,"people":-1)")) == status_and_code(422, "out_of_range"));
   BOOST_TEST(refusal_of(row(R"(,"people":[1])")) == status_and_code(422, "wrong_type"));
   BOOST_TEST(refusal_of(row(R"(,"capital":"yes")")) == status_and_code(422, "wrong_type"));
@@ -205,11 +211,13 @@ BOOST_AUTO_TEST_CASE(names_and_rights_are_checked_before_anything_reaches_the_ch
              == status_and_code(422, "unknown_contract"));
   BOOST_TEST(refusal_of(R"({"contract":"divisions","action":"melt",)" + row)
              == status_and_code(422, "unknown_action"));
-  BOOST_TEST(refusal_of(R"({"contract":"divisions","action":"store","arguments":{"table":"x","row":{}}})")
-             == status_and_code(422, "unknown_table"));
+  BOOST_TEST(
+      refusal_of(
+          R"({"contract":"divisions","action":"store","arguments":{"table":"x","row":{}}})")
+      == status_and_code(422, "unknown_table"));
   desk at;
-  const std::string drop
-      = R"({"contract":"divisions","action":"delete","arguments":{"table":"cities","key":["4301"]}})";
+  const std::string drop =
+      R"({"contract":"divisions","action":"delete","arguments":{"table":"cities","key":["4301"]}})";
   const auto refused = at.ask("POST", "/v1/operations", drop, "application/json", reader_token);
   BOOST_TEST(refused.get().status == 403u);
   BOOST_TEST(text_of(refused.json(), "code") == "forbidden");
@@ -230,9 +238,11 @@ BOOST_AUTO_TEST_CASE(the_form_of_an_operation_is_checked) {
   BOOST_TEST(bad(store_city("4301", "\xff\xfe", "43")) == 400u);
   BOOST_TEST(bad(store_city("4301", "\xed\xa0\x80", "43")) == 400u); // a surrogate
   BOOST_TEST(bad(std::string(100'000, '[')) == 400u);
-  BOOST_TEST(bad(with_row("{\"name\":" + std::string(20, '[') + std::string(20, ']') + "}")) == 400u);
+  BOOST_TEST(bad(with_row("{\"name\":" + std::string(20, '[') + std::string(20, ']') + "}"))
+             == 400u);
   BOOST_TEST(bad(R"({"contract":"divisions","action":"store"})") == 400u);
-  BOOST_TEST(refusal_of("{\"valid_until\":1000," + good.substr(1)) == status_and_code(422, "expired"));
+  BOOST_TEST(refusal_of("{\"valid_until\":1000," + good.substr(1))
+             == status_and_code(422, "expired"));
   BOOST_TEST(refusal_of("{\"valid_until\":9000000000000," + good.substr(1))
              == status_and_code(422, "out_of_range"));
 }
@@ -269,7 +279,8 @@ BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte_of_a_good_operation_is_ans
 
 BOOST_AUTO_TEST_CASE(an_operation_over_256_kib_is_refused) {
   desk at;
-  const auto answer = at.post(with_row("{\"code\":\"4301\",\"name\":\"" + std::string(300'000, 'x') + "\"}"));
+  const auto answer =
+      at.post(with_row("{\"code\":\"4301\",\"name\":\"" + std::string(300'000, 'x') + "\"}"));
   BOOST_TEST((answer.get().status == 413u || answer.get().status == 422u));
   BOOST_TEST(at.node.pending_count() == 0u);
 }
@@ -277,8 +288,9 @@ BOOST_AUTO_TEST_CASE(an_operation_over_256_kib_is_refused) {
 BOOST_AUTO_TEST_CASE(other_media_types_are_refused) {
   desk at;
   BOOST_TEST(at.post(store_city("4301", "a", "43"), "", "text/plain").get().status == 415u);
-  BOOST_TEST(at.post(store_city("4301", "a", "43"), "", "application/json; charset=utf-8").get().status
-             == 202u);
+  BOOST_TEST(
+      at.post(store_city("4301", "a", "43"), "", "application/json; charset=utf-8").get().status
+      == 202u);
 }
 
 BOOST_AUTO_TEST_CASE(an_operation_is_unknown_then_pending_then_has_its_receipt) {
@@ -313,7 +325,8 @@ BOOST_AUTO_TEST_CASE(a_trace_shows_block_batch_author_and_changes) {
 BOOST_AUTO_TEST_CASE(a_trace_hides_changes_of_tables_that_the_reader_may_not_read) {
   desk at;
   at.fill(with_id(
-      R"({"contract":"divisions","action":"store","arguments":{"table":"secret","row":{"id":"a"}}})", an_id));
+      R"({"contract":"divisions","action":"store","arguments":{"table":"secret","row":{"id":"a"}}})",
+      an_id));
   const auto trace = at.get("/v1/operations/" + an_id + "/trace").json();
   BOOST_TEST(trace.at("receipt").at("changes").to_number<int>() == 1);
   BOOST_TEST(trace.at("changes").as_array().empty());

@@ -1,0 +1,309 @@
+// Reading through the gateway: who may, what comes, and that pages neither skip nor repeat.
+#include "actors/gateway/answers.hpp"
+#include "actors/gateway/cursor.hpp"
+#include "gateway_fixture.hpp"
+
+using namespace tallymesh;
+using namespace tallymesh::gateway;
+using namespace tallymesh::gateway::testing;
+
+namespace {
+
+std::string city_code(int i) { return std::to_string(1000 + i); }
+
+/// `count` cities in three provinces, in several blocks.
+void fill_cities(desk& at, int count) {
+  std::string lines;
+  for (int i = 0; i < count; ++i) {
+    lines += store_city(city_code(i), "city " + std::to_string(i), std::to_string(11 + i % 3))
+             + "\n";
+    if (i % 50 == 49 || i + 1 == count) {
+      at.fill(lines);
+      lines.clear();
+    }
+  }
+}
+
+/// All keys of a list, page by page.
+std::vector<std::string> walk(desk& at, const std::string& target) {
+  std::vector<std::string> keys;
+  std::string after;
+  for (int pages = 0; pages < 1000; ++pages) {
+    const auto page = at.get(target + after);
+    BOOST_TEST_REQUIRE(page.get().status == 200u, page.get().body);
+    const auto read = page.json();
+    for (const auto& each : read.at("rows").as_array())
+      keys.push_back(std::string(each.at("key").as_array().at(0).as_string()));
+    if (read.at("next").is_null()) return keys;
+    after = "&after=" + text_of(read, "next");
+  }
+  BOOST_FAIL("a list without end");
+  return keys;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(gateway_reads)
+
+BOOST_AUTO_TEST_CASE(tables_tell_their_schema_to_those_who_may_use_them) {
+  desk at;
+  fill_cities(at, 3);
+  const auto all = at.get("/v1/tables").json().as_array();
+  BOOST_TEST_REQUIRE(all.size() == 3u);
+  BOOST_TEST(text_of(all[0], "table") == "divisions.cities");
+  BOOST_TEST(all[0].at("records").to_number<int>() == 3);
+  BOOST_TEST(all[0].at("key").as_array().at(0).as_string() == "code");
+  BOOST_TEST(text_of(all[0].at("fields"), "area") == "optional(decimal{scale=2})");
+  BOOST_TEST(all[0].at("indexes").as_array().at(1).as_array().at(1).as_string() == "name");
+  BOOST_TEST(at.get("/v1/tables", reader_token).json().as_array().size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_row_is_read_by_its_key_with_its_last_change) {
+  desk at;
+  at.fill(store_city("4301", "长沙市", "43",
+                     R"(,"people":10,"area":"12.5","capital":true,"seal":"00ff")"));
+  const auto read = at.get("/v1/tables/divisions.cities/rows/4301").json();
+  const auto& row = read.at("row");
+  BOOST_TEST(text_of(row, "name") == "长沙市");
+  BOOST_TEST(row.at("people").to_number<int>() == 10);
+  BOOST_TEST(text_of(row, "area") == "12.50");
+  BOOST_TEST(row.at("capital").as_bool());
+  BOOST_TEST(text_of(row, "seal") == "00ff");
+  BOOST_TEST(read.at("last_change").at("height").to_number<int>() == 1);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows/9999").get().status == 404u);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows/4301,1").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.nothing/rows/1").get().status == 404u);
+}
+
+BOOST_AUTO_TEST_CASE(parts_of_a_key_may_hold_commas_slashes_and_negative_numbers) {
+  desk at;
+  at.fill(
+      R"({"contract":"divisions","action":"store","arguments":{"table":"pairs","row":{"a":"x,y/z","n":-3}}})");
+  const auto read = at.get("/v1/tables/divisions.pairs/rows/x%2Cy%2Fz,-3");
+  BOOST_TEST(read.get().status == 200u);
+  BOOST_TEST(read.json().at("key").as_array().at(1).to_number<int>() == -3);
+  BOOST_TEST(at.get("/v1/tables/divisions.pairs/rows/x,y,-3").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.pairs/rows/x,many").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.pairs/rows/%zz,1").get().status == 400u);
+}
+
+BOOST_AUTO_TEST_CASE(pages_of_a_table_hold_each_row_once_in_key_order) {
+  desk at;
+  fill_cities(at, 101);
+  for (const auto* limit : {"1", "7", "50", "100", "101", "1000"}) {
+    const auto keys = walk(at, std::string("/v1/tables/divisions.cities/rows?limit=") + limit);
+    BOOST_TEST_REQUIRE(keys.size() == 101u);
+    for (int i = 0; i < 101; ++i)
+      BOOST_TEST_REQUIRE(keys[static_cast<std::size_t>(i)] == city_code(i));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(pages_by_an_index_hold_what_the_query_asks_for_and_nothing_else) {
+  desk at;
+  fill_cities(at, 101);
+  std::size_t all = 0;
+  for (const auto* province : {"11", "12", "13"}) {
+    const auto keys = walk(
+        at, std::string("/v1/tables/divisions.cities/rows?limit=7&provinceCode=") + province);
+    all += keys.size();
+    for (const auto& key : keys)
+      BOOST_TEST((std::stoi(key) - 1000) % 3 == std::stoi(province) - 11);
+  }
+  BOOST_TEST(all == 101u);
+  BOOST_TEST(walk(at, "/v1/tables/divisions.cities/rows?name=city%205&provinceCode=13").size()
+             == 1u);
+  BOOST_TEST(walk(at, "/v1/tables/divisions.cities/rows?name=city+5&provinceCode=13").size()
+             == 1u);
+  BOOST_TEST(walk(at, "/v1/tables/divisions.cities/rows?provinceCode=99").empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_query_without_an_index_is_refused_and_names_the_indexes) {
+  desk at;
+  const auto refused = at.get("/v1/tables/divisions.cities/rows?name=a");
+  BOOST_TEST(refused.get().status == 422u);
+  BOOST_TEST(text_of(refused.json(), "detail").find("[provinceCode, name]")
+             != std::string::npos);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows?mayor=a").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows?limit=0").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows?limit=1001").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows?limit=1&limit=1").get().status == 400u);
+}
+
+BOOST_AUTO_TEST_CASE(a_cursor_is_refused_when_changed_or_on_another_list) {
+  desk at;
+  fill_cities(at, 10);
+  const auto next = text_of(at.get("/v1/tables/divisions.cities/rows?limit=3").json(), "next");
+  const auto list = std::string("/v1/tables/divisions.cities/rows?limit=3&after=");
+  BOOST_TEST(at.get(list + next).get().status == 200u);
+  BOOST_TEST(at.get(list + next + "&provinceCode=11").get().status == 400u);
+  BOOST_TEST(at.get("/v1/tables/divisions.pairs/rows?after=" + next).get().status == 400u);
+  for (std::size_t i = 0; i < next.size(); ++i) {
+    auto changed = next;
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    BOOST_TEST(at.get(list + changed).get().status == 400u);
+    BOOST_TEST(at.get(list + next.substr(0, i)).get().status == 400u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(history_tells_who_when_and_what_newest_first) {
+  desk at;
+  at.fill(store_city("4301", "old", "43"));
+  at.fill(store_city("4301", "new", "43"));
+  at.fill(
+      R"({"contract":"divisions","action":"delete","arguments":{"table":"cities","key":["4301"]}})");
+  const std::string path = "/v1/tables/divisions.cities/rows/4301/history";
+  const auto all = at.get(path).json();
+  const auto& changes = all.at("changes").as_array();
+  BOOST_TEST_REQUIRE(changes.size() == 3u);
+  BOOST_TEST(text_of(changes[0], "action") == "delete");
+  BOOST_TEST(changes[0].at("after").is_null());
+  BOOST_TEST(text_of(changes[0].at("before"), "name") == "new");
+  BOOST_TEST(text_of(changes[1], "author") == "operator@hq");
+  BOOST_TEST(text_of(changes[1].at("before"), "name") == "old");
+  BOOST_TEST(changes[2].at("before").is_null());
+  BOOST_TEST(changes[2].at("height").to_number<int>() == 1);
+  BOOST_TEST(changes[2].at("time_ms").to_number<std::int64_t>() == 1'700'000'000'001);
+  BOOST_TEST(all.at("next").is_null());
+  // Page by page the same.
+  std::vector<int> heights;
+  std::string before;
+  do {
+    const auto page = at.get(path + "?limit=1" + before).json();
+    heights.push_back(page.at("changes").as_array().at(0).at("height").to_number<int>());
+    before = page.at("next").is_null() ? "" : "&before=" + text_of(page, "next");
+  } while (!before.empty() && heights.size() < 10);
+  BOOST_TEST((heights == std::vector<int>{3, 2, 1}));
+  BOOST_TEST(at.get("/v1/tables/divisions.cities/rows/1111/history").get().status == 404u);
+}
+
+BOOST_AUTO_TEST_CASE(a_table_without_the_right_to_read_is_403_in_every_form) {
+  desk at;
+  at.fill(
+      R"({"contract":"divisions","action":"store","arguments":{"table":"secret","row":{"id":"a"}}})");
+  for (const auto* path : {"/rows", "/rows/a", "/rows/a/history"})
+    BOOST_TEST(at.get(std::string("/v1/tables/divisions.secret") + path).get().status == 403u);
+}
+
+BOOST_AUTO_TEST_CASE(blocks_are_read_one_or_many) {
+  desk at;
+  fill_cities(at, 120); // three blocks
+  const auto one = at.get("/v1/blocks/2").json();
+  BOOST_TEST(one.at("operations").to_number<int>() == 50);
+  BOOST_TEST(text_of(one, "leader") == "hq");
+  BOOST_TEST(text_of(one.at("cut").as_array().at(0), "lane") == "hq");
+  BOOST_TEST(text_of(one, "parent") == text_of(at.get("/v1/blocks/1").json(), "digest"));
+  const auto many = at.get("/v1/blocks?from=1&limit=2").json();
+  BOOST_TEST(many.at("blocks").as_array().size() == 2u);
+  BOOST_TEST(many.at("next").to_number<int>() == 3);
+  BOOST_TEST(at.get("/v1/blocks").json().at("next").is_null());
+  BOOST_TEST(at.get("/v1/blocks/99").get().status == 404u);
+  BOOST_TEST(at.get("/v1/blocks/abc").get().status == 400u);
+  BOOST_TEST(at.get("/v1/blocks?limit=101").get().status == 400u);
+  BOOST_TEST(at.get("/v1/blocks?from=9223372036854775807&limit=100").get().status == 200u);
+}
+
+BOOST_AUTO_TEST_CASE(the_digest_covers_every_table_at_one_height) {
+  desk at;
+  fill_cities(at, 5);
+  const auto before = at.get("/v1/digest").json();
+  BOOST_TEST(before.at("height").to_number<int>() == 1);
+  BOOST_TEST(text_of(before, "execution").size() == 64u);
+  BOOST_TEST(text_of(before.at("tables").as_array().at(0), "table") == "divisions.cities");
+  BOOST_TEST(before.at("tables").as_array().at(0).at("records").to_number<int>() == 5);
+  at.fill(store_city("1000", "changed", "11"));
+  BOOST_TEST(text_of(at.get("/v1/digest").json().at("tables").as_array().at(0), "digest")
+             != text_of(before.at("tables").as_array().at(0), "digest"));
+}
+
+BOOST_AUTO_TEST_CASE(status_health_and_metrics) {
+  desk at;
+  const auto status = at.get("/v1/status").json();
+  BOOST_TEST(text_of(status, "state") == "running");
+  BOOST_TEST(status.at("peers_up").to_number<int>() == 1);
+  BOOST_TEST(status.at("last_block_ms").is_null());
+  BOOST_TEST(at.get("/livez", "").get().status == 200u);
+  BOOST_TEST(at.get("/readyz", "").get().status == 200u);
+  at.node.ready = false;
+  BOOST_TEST(at.get("/readyz", "").get().status == 503u);
+  at.fill(store_city("4301", "a", "43"));
+  at.core->count_answer(404);
+  const auto text = at.get("/metrics").get().body;
+  for (const auto* line :
+       {"tallymesh_operations_total{result=\"done\"} 1\n", "tallymesh_mempool_bytes 17\n",
+        "tallymesh_http_requests_total{code=\"404\"} 1\n",
+        "# TYPE tallymesh_cpu_seconds_total counter\n"})
+    BOOST_TEST(text.find(line) != std::string::npos, line);
+  BOOST_TEST(text.find("tallymesh_resident_bytes 0\n") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(everything_but_the_health_of_the_node_needs_a_token) {
+  desk at;
+  for (const auto* path :
+       {"/v1/status", "/v1/tables", "/metrics", "/v1/openapi.json", "/nothing", "/"}) {
+    BOOST_TEST(at.get(path, "").get().status == 401u);
+    const auto wrong = at.get(path, "token-of-operator-0002");
+    BOOST_TEST((wrong.get().status == 401u || wrong.get().status == 429u));
+  }
+  desk other;
+  BOOST_TEST(other.get("/v1/status", "").get().headers.at(0).first == "WWW-Authenticate");
+  BOOST_TEST(other.ask("POST", "/v1/operations", "{}", "application/json", "x").get().status
+             == 401u);
+}
+
+BOOST_AUTO_TEST_CASE(who_fails_too_often_is_slowed_down_and_others_are_not) {
+  desk at;
+  unsigned last = 0;
+  for (int i = 0; i < 30; ++i)
+    last = at.get("/v1/status", "wrong-token-wrong").get().status;
+  BOOST_TEST(last == 429u);
+  BOOST_TEST(at.get("/v1/status").get().status == 200u);
+  failure_limiter limiter;
+  const auto now = std::chrono::steady_clock::now();
+  for (unsigned i = 0; i < failure_limiter::burst; ++i)
+    BOOST_TEST(limiter.allow("a", now));
+  BOOST_TEST(!limiter.allow("a", now));
+  BOOST_TEST(limiter.allow("b", now));
+  BOOST_TEST(limiter.allow("a", now + std::chrono::seconds(1)));
+  BOOST_TEST(!limiter.allow("a", now + std::chrono::seconds(1)));
+  for (int i = 0; i < 20'000; ++i)
+    limiter.allow(std::to_string(i), now);
+}
+
+BOOST_AUTO_TEST_CASE(unknown_paths_methods_and_query_keys_are_told_apart) {
+  desk at;
+  BOOST_TEST(at.get("/v1/nothing").get().status == 404u);
+  BOOST_TEST(at.get("/v1/tables/").get().status == 404u);
+  BOOST_TEST(at.get("/v1/tables/x/rows/").get().status == 404u);
+  const auto wrong = at.ask("DELETE", "/v1/operations");
+  BOOST_TEST(wrong.get().status == 405u);
+  BOOST_TEST(
+      (wrong.get().headers.at(0) == std::pair<std::string, std::string>("Allow", "POST")));
+  BOOST_TEST(at.ask("POST", "/v1/status").get().headers.at(0).second == "GET, HEAD");
+  BOOST_TEST(at.get("/v1/status?verbose=1").get().status == 400u);
+  BOOST_TEST(at.get("http://x/v1/status").get().status == 400u);
+  BOOST_TEST(at.post(store_city("4301", "a", "43"), "?wait=never").get().status == 400u);
+  BOOST_TEST(at.post(store_city("4301", "a", "43"), "?timeout_ms=0").get().status == 400u);
+}
+
+BOOST_AUTO_TEST_CASE(base64url_is_one_text_for_one_string_of_bytes) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    bytes raw(size);
+    random_bytes(raw);
+    BOOST_TEST((from_base64url(to_base64url(raw)) == raw));
+  }
+  for (const auto* bad : {"A", "AB", "AAB", "A=", "A+", "A/", "AAAAA"})
+    BOOST_TEST(!from_base64url(bad));
+}
+
+BOOST_AUTO_TEST_CASE(the_description_names_every_path) {
+  desk at;
+  const auto described = at.get("/v1/openapi.json").json();
+  for (const auto* path :
+       {"/livez", "/readyz", "/metrics", "/v1/status", "/v1/operations", "/v1/operations/{id}",
+        "/v1/operations/{id}/trace", "/v1/tables", "/v1/tables/{table}/rows",
+        "/v1/tables/{table}/rows/{key}", "/v1/tables/{table}/rows/{key}/history", "/v1/blocks",
+        "/v1/blocks/{height}", "/v1/digest"})
+    BOOST_TEST(described.at("paths").as_object().contains(path), path);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
