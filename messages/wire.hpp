@@ -108,6 +108,9 @@ using wire_message = std::variant<batch_message, have_message, fetch_batches, fe
                                   proposal, vote, certificate, status, fetch_block,
                                   fetched_block, fetch_range, fetched_range, attestation>;
 
+/// A frame's first byte is the alternative's place: below this it is about lanes.
+constexpr std::uint8_t lane_message_kinds = 4;
+
 /// The message's name for logs, metrics and the shell: "batch", "have", "vote", …
 std::string_view name_of(const wire_message& x);
 

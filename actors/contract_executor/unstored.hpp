@@ -13,32 +13,32 @@ namespace tallymesh::contract_executor {
 class unstored {
 public:
   void add(const execution& x) {
-    auto& entry = blocks_.emplace_back();
-    entry.height = x.height;
+    auto& last = blocks_.emplace_back();
+    last.height = x.height;
     for (const auto& each : x.receipts) {
       ids_.insert(each.id);
-      entry.ids.push_back(each.id);
+      last.ids.push_back(each.id);
     }
     for (std::uint32_t i = 0; i < x.changes.size(); ++i) {
       const auto& each = x.changes[i];
       auto name = name_of(each.table, each.key);
-      entry.size_bytes += name.size() + (each.after ? each.after->size() : 0);
+      last.size_bytes += name.size() + (each.after ? each.after->size() : 0);
       rows_[name] = {{each.after, {x.height, i}}, x.height};
-      entry.rows.push_back(std::move(name));
+      last.rows.push_back(std::move(name));
     }
-    size_bytes_ += entry.size_bytes;
+    size_bytes_ += last.size_bytes;
   }
 
   void stored(block_height through) {
     for (; !blocks_.empty() && blocks_.front().height <= through; blocks_.pop_front()) {
-      auto& entry = blocks_.front();
-      for (const auto& id : entry.ids)
+      auto& first = blocks_.front();
+      for (const auto& id : first.ids)
         ids_.erase(id);
-      for (const auto& name : entry.rows)
+      for (const auto& name : first.rows)
         if (const auto at = rows_.find(name);
-            at != rows_.end() && at->second.height == entry.height)
+            at != rows_.end() && at->second.height == first.height)
           rows_.erase(at); // a later block's version stays
-      size_bytes_ -= entry.size_bytes;
+      size_bytes_ -= first.size_bytes;
     }
   }
 

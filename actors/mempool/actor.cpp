@@ -44,16 +44,19 @@ recovered load(const node::context& context) {
   if (!head) node::end_process(head.error(), "mempool");
   recovered from{head->full_cut, {}};
   from.final_cut.resize(context.nodes.size);
-  for (node_index lane = 0; lane < context.nodes.size; ++lane) from.final_cut[lane].lane = lane;
+  for (node_index lane = 0; lane < context.nodes.size; ++lane)
+    from.final_cut[lane].lane = lane;
   const auto stored = context.batches->headers_after(from.final_cut);
   if (!stored) node::end_process(stored.error(), "mempool");
-  for (const auto& each : *stored) from.stored.push_back({each.tip, each.parent, each.body_bytes, each.operations});
+  for (const auto& each : *stored)
+    from.stored.push_back({each.tip, each.parent, each.body_bytes, each.operations});
   return from;
 }
 
 void serve(self_ptr self, const serve_batches& x) {
   const auto& state = self->state;
-  auto found = state.context->batches->descend(x.request.tip, x.request.after_seq, served_bytes, served_batches);
+  auto found = state.context->batches->descend(x.request.tip, x.request.after_seq, served_bytes,
+                                               served_batches);
   if (found) return state.peers.send(self, x.to, fetched_batches{std::move(*found)});
   if (found.error().code != errc::not_found) node::end_process(found.error(), "batch store");
 }
@@ -62,24 +65,35 @@ void carry_out(self_ptr self, effect& what) {
   auto& state = self->state;
   const auto& core = state.wired->core;
   std::visit(overload{
-               [](persist&) {}, // done before all others, see flush
-               [&](send& x) { state.peers.send(self, x.to, x.message); },
-               [&](broadcast& x) { state.peers.broadcast(self, x.message); },
-               [&](set_alarm& x) { state.alarm.set(self, x.at_monotonic_ms, node::now().monotonic_ms); },
-               [&](admitted& x) {
-                 const auto at = state.submissions.find(x.ticket);
-                 at->second->answer(x.verdicts);
-                 state.submissions.erase(at);
-               },
-               [&](work_changed& x) { self->send(core.consensus, consensus::work_changed{std::move(x.available)}); },
-               [&](cut_built& x) { self->send(core.consensus, consensus::cut_built{x.parent, std::move(x.cut)}); },
-               [&](batches_ready& x) { self->send(core.consensus, consensus::batches_ready{x.block}); },
-               [&](batches_invalid& x) { self->send(core.consensus, consensus::batches_invalid{x.block}); },
-               [&](serve_batches& x) { serve(self, x); },
-               [&](observed& x) {
-                 spdlog::warn("evidence: node {} signed two batches at {} of its lane",
-                              state.context->genesis().nodes[x.what.first.signer].name, x.what.first.position);
-               },
+                 [](persist&) {}, // done before all others, see flush
+                 [&](send& x) { state.peers.send(self, x.to, x.message); },
+                 [&](broadcast& x) { state.peers.broadcast(self, x.message); },
+                 [&](set_alarm& x) {
+                   state.alarm.set(self, x.at_monotonic_ms, node::now().monotonic_ms);
+                 },
+                 [&](admitted& x) {
+                   const auto at = state.submissions.find(x.ticket);
+                   at->second->answer(x.verdicts);
+                   state.submissions.erase(at);
+                 },
+                 [&](work_changed& x) {
+                   self->send(core.consensus, consensus::work_changed{std::move(x.available)});
+                 },
+                 [&](cut_built& x) {
+                   self->send(core.consensus, consensus::cut_built{x.parent, std::move(x.cut)});
+                 },
+                 [&](batches_ready& x) {
+                   self->send(core.consensus, consensus::batches_ready{x.block});
+                 },
+                 [&](batches_invalid& x) {
+                   self->send(core.consensus, consensus::batches_invalid{x.block});
+                 },
+                 [&](serve_batches& x) { serve(self, x); },
+                 [&](observed& x) {
+                   spdlog::warn("evidence: node {} signed two batches at {} of its lane",
+                                state.context->genesis().nodes[x.what.first.signer].name,
+                                x.what.first.position);
+                 },
              },
              what);
 }
@@ -96,7 +110,8 @@ void flush(self_ptr self) {
   if (!batches.empty())
     if (const auto stored = state.context->batches->put(batches); !stored)
       node::end_process(stored.error(), "batch store");
-  for (auto& each : effects) carry_out(self, each);
+  for (auto& each : effects)
+    carry_out(self, each);
   state.context->board.set(state.machine->look());
 }
 
@@ -128,42 +143,51 @@ settings machine_settings(const node::context& context) {
 
 caf::behavior behaviour(self_ptr self, node::context_ptr context) {
   self->state.context = std::move(context);
-  self->set_default_handler(caf::drop);
+  node::prepare(self);
   return {
-    [=](node::wired_atom, const node::wiring_ptr& wired) {
-      auto& state = self->state;
-      state.wired = wired;
-      state.machine.emplace(machine_settings(*state.context), load(*state.context));
-      apply(self, started{});
-    },
-    [=](const node::submission_ptr& x) {
-      auto& state = self->state;
-      if (!state.machine) return x->answer(std::vector<admission>(x->operations.size(), admission::overloaded));
-      state.submissions.emplace(++state.last_ticket, x);
-      apply(self, operations_submitted{state.last_ticket, x->operations});
-    },
-    [=](frame_atom, node_index from, const shared_frame& frame) {
-      auto message = open_frame(*frame);
-      if (message) apply(self, received{from, std::move(*message)});
-      else spdlog::debug("mempool: dropped a frame of node {}: {}", from, message.error().context);
-    },
-    [=](up_atom, node_index peer, const caf::actor& handle) {
-      self->state.peers.up(peer, handle);
-      apply(self, peer_up{peer});
-    },
-    [=](down_atom, node_index peer) {
-      self->state.peers.down(peer);
-      apply(self, peer_down{peer});
-    },
-    [=](consensus::build_cut& x) { apply(self, cut_wanted{x.parent, std::move(x.parent_cut)}); },
-    [=](consensus::require_batches& x) {
-      apply(self, batches_wanted{x.block, std::move(x.parent_cut), std::move(x.cut), x.certified});
-    },
-    [=](cut_finalized& x) { apply(self, std::move(x)); },
-    [=](node::alarm_atom, std::int64_t at_ms) {
-      if (self->state.alarm.rang(self, at_ms, node::now().monotonic_ms)) apply(self, alarm_rang{});
-    },
-    [=](node::flush_atom) { flush(self); },
+      [=](node::wired_atom, const node::wiring_ptr& wired) {
+        auto& state = self->state;
+        state.wired = wired;
+        if (state.machine) return; // only another gateway
+        state.machine.emplace(machine_settings(*state.context), load(*state.context));
+        apply(self, started{});
+      },
+      [=](const node::submission_ptr& x) {
+        auto& state = self->state;
+        if (!state.machine)
+          return x->answer(std::vector<admission>(x->operations.size(), admission::overloaded));
+        state.submissions.emplace(++state.last_ticket, x);
+        apply(self, operations_submitted{state.last_ticket, x->operations});
+      },
+      [=](frame_atom, node_index from, const shared_frame& frame) {
+        auto message = open_frame(*frame);
+        if (message)
+          apply(self, received{from, std::move(*message)});
+        else
+          spdlog::debug("mempool: dropped a frame of node {}: {}", from,
+                        message.error().context);
+      },
+      [=](up_atom, node_index peer, const caf::actor& handle) {
+        self->state.peers.up(peer, handle);
+        apply(self, peer_up{peer});
+      },
+      [=](down_atom, node_index peer) {
+        self->state.peers.down(peer);
+        apply(self, peer_down{peer});
+      },
+      [=](consensus::build_cut& x) {
+        apply(self, cut_wanted{x.parent, std::move(x.parent_cut)});
+      },
+      [=](consensus::require_batches& x) {
+        apply(self,
+              batches_wanted{x.block, std::move(x.parent_cut), std::move(x.cut), x.certified});
+      },
+      [=](cut_finalized& x) { apply(self, std::move(x)); },
+      [=](node::alarm_atom, std::int64_t at_ms) {
+        if (self->state.alarm.rang(self, at_ms, node::now().monotonic_ms))
+          apply(self, alarm_rang{});
+      },
+      [=](node::flush_atom) { flush(self); },
   };
 }
 

@@ -1,6 +1,6 @@
-// The mempool machine as an actor: it takes operations from the gateway and frames from peers, and
-// carries out the machine's effects. Owned by the node's supervisor; detached, because batches are
-// synced to disk on its thread.
+// The mempool machine as an actor: it takes operations from the gateway and frames from peers,
+// and carries out the machine's effects. Owned by the node's supervisor; detached, because
+// batches are synced to disk on its thread.
 #pragma once
 
 #include "actors/node/context.hpp"

@@ -1,0 +1,77 @@
+// What the actors of one node share: its settings, its stores, and the board on which they
+// write what a person asks first. Made by the node before its actors start and outlives them.
+// The stores may be used from any thread; each is written by one actor only.
+#pragma once
+
+#include "actors/consensus/machine.hpp"
+#include "actors/contract_executor/machine.hpp"
+#include "actors/gateway/status.hpp"
+#include "actors/mempool/machine.hpp"
+#include "configs/node_config.hpp"
+#include "configs/tokens.hpp"
+#include "storage/batch_store.hpp"
+#include "storage/ledger.hpp"
+#include "storage/vote_log.hpp"
+
+#include <mutex>
+
+namespace tallymesh::node {
+
+/// Written by the actors after each turn, read by the gateway. Small copies under one lock.
+class status_board {
+public:
+  void set(consensus::snapshot x);
+  void set(mempool::snapshot x);
+  void executed(block_height height, std::int64_t time_ms, std::size_t operations);
+  void peer(node_index index, bool up, std::int64_t now_ms);
+  void stopped(std::string_view why); ///< consensus halted
+
+  struct view {
+    consensus::snapshot consensus;
+    mempool::snapshot mempool;
+    block_height height = 0;
+    std::int64_t last_block_ms = 0;
+    std::uint64_t operations_executed = 0;
+    std::vector<std::pair<bool, std::int64_t>> peers; ///< up, and since when
+    std::string halted;
+  };
+  view look() const;
+
+  explicit status_board(std::size_t nodes) { board_.peers.resize(nodes); }
+
+private:
+  mutable std::mutex lock_;
+  view board_;
+};
+
+struct context {
+  configs::node_config config;
+  validator_set nodes;
+  credentials keys;
+  signing_key link_key;
+  contract_executor::machine executor;
+  std::unique_ptr<storage::ledger> ledger;
+  std::unique_ptr<storage::batch_store> batches;
+  std::unique_ptr<storage::vote_log>
+      votes; ///< none: missing or damaged, the node observes only (S16)
+  mutable status_board board;
+  std::int64_t started_ms = 0; ///< since 1970
+
+  node_index self() const { return config.self; }
+  const configs::genesis& genesis() const { return config.mesh; }
+  gateway::node_status status() const;
+};
+using context_ptr = std::shared_ptr<const context>;
+
+/// Opens stores and keys of a checked config. A missing or damaged vote log is said in the log
+/// and leaves `votes` empty. Errors: those of the stores, keys and contracts.
+result<std::shared_ptr<context>> open_context(configs::node_config config);
+
+/// Steady and wall clock as machines want them.
+instant now();
+
+/// Says why in the log's last line and ends the process at once with status 74: a disk failed,
+/// or an invariant of storage. Nothing that was not synced has been said to anyone.
+[[noreturn]] void end_process(const error& why, std::string_view where);
+
+} // namespace tallymesh::node

@@ -1,0 +1,202 @@
+#include "actors/node/supervisor.hpp"
+
+#include "actors/consensus/actor.hpp"
+#include "actors/contract_executor/actor.hpp"
+#include "actors/gateway/actor.hpp"
+#include "actors/ledger_writer/actor.hpp"
+#include "actors/mempool/actor.hpp"
+#include "actors/node/switchboard.hpp"
+#include "actors/peer_link/links.hpp"
+
+#include <deque>
+#include <spdlog/spdlog.h>
+
+namespace tallymesh::node {
+
+namespace {
+
+using std::chrono::milliseconds;
+constexpr std::size_t max_restarts = 5;
+constexpr std::int64_t restart_window_ms = 30'000;
+constexpr milliseconds first_backoff{10};
+
+using restart_atom = caf::atom_constant<caf::atom("restart")>;
+
+/// Children that restart together. All but the core are families of one.
+enum class family : std::uint8_t { core, switchboard, links, gateway };
+std::string_view to_string(family x) {
+  static constexpr std::string_view names[] = {"core actors", "switchboard", "peer links",
+                                               "gateway"};
+  return names[static_cast<std::size_t>(x)];
+}
+
+struct supervisor_state {
+  static inline const char* name = "node";
+  context_ptr context;
+  std::map<caf::actor_addr, family> alive;
+  wiring wired;
+  caf::actor links;
+  std::deque<std::int64_t> restarts_ms;
+  bool stopping = false;
+
+  std::size_t living(family of) const {
+    return static_cast<std::size_t>(std::count_if(
+        alive.begin(), alive.end(), [&](const auto& each) { return each.second == of; }));
+  }
+};
+using self_ptr = caf::stateful_actor<supervisor_state>*;
+
+const caf::actor& watch(self_ptr self, family of, const caf::actor& child) {
+  self->monitor(child);
+  self->state.alive.emplace(child.address(), of);
+  return child;
+}
+
+/// Tells everyone who there is now.
+void rewire(self_ptr self) {
+  const auto& wired = self->state.wired;
+  const auto now_wired = std::make_shared<const wiring>(wired);
+  for (const auto& each :
+       {wired.core.ledger_writer, wired.core.contract_executor, wired.core.mempool,
+        wired.core.consensus, wired.switchboard, wired.gateway})
+    self->send(each, wired_atom::value, now_wired);
+}
+
+void start_core(self_ptr self) {
+  auto& state = self->state;
+  auto& system = self->system();
+  auto& core = state.wired.core;
+  core.ledger_writer =
+      watch(self, family::core, ledger_writer::spawn_ledger_writer(system, state.context));
+  core.contract_executor = watch(
+      self, family::core, contract_executor::spawn_contract_executor(system, state.context));
+  core.consensus = watch(self, family::core, consensus::spawn_consensus(system, state.context));
+  core.mempool = watch(self, family::core, mempool::spawn_mempool(system, state.context));
+}
+
+peer_link::link_settings settings_of_links(const context& context) {
+  const auto& chosen = context.config.link;
+  peer_link::link_settings x{context.self(),
+                             context.link_key,
+                             context.genesis().chain,
+                             chosen.listen.host,
+                             chosen.listen.port,
+                             {},
+                             {},
+                             {}};
+  for (node_index i = 0; i < context.nodes.size; ++i) {
+    const auto& each = context.genesis().nodes[i];
+    if (i != context.self())
+      x.peers.push_back({i, each.name, each.address.host, each.address.port, each.link_key});
+  }
+  x.timing.handshake_deadline = chosen.handshake_timeout;
+  x.timing.ping_after = chosen.heartbeat;
+  x.timing.silence = chosen.peer_timeout;
+  x.timing.backoff_first = chosen.reconnect_min;
+  x.timing.backoff_cap = chosen.reconnect_max;
+  x.limits.queue.queue_bytes = chosen.queue_bytes;
+  return x;
+}
+
+void start(self_ptr self, family which) {
+  auto& state = self->state;
+  auto& system = self->system();
+  switch (which) {
+  case family::core:
+    start_core(self);
+    break;
+  case family::switchboard:
+    state.wired.switchboard = watch(self, which, spawn_switchboard(system, state.context));
+    if (state.links) self->send(state.links, sink_atom::value, state.wired.switchboard);
+    break;
+  case family::links:
+    state.links = watch(self, which,
+                        peer_link::spawn_links(system, settings_of_links(*state.context),
+                                               state.wired.switchboard));
+    break;
+  case family::gateway:
+    state.wired.gateway = watch(self, which, gateway::spawn_gateway(system, state.context));
+    break;
+  }
+}
+
+void end_family(self_ptr self, family which, caf::exit_reason why) {
+  for (const auto& [address, of] : self->state.alive)
+    if (of == which)
+      if (const auto child = caf::actor_cast<caf::actor>(address)) self->send_exit(child, why);
+}
+
+/// Backoff doubles with each restart of the last 30 s; too many mean that restarting does not
+/// help.
+void restart_later(self_ptr self, family which, std::string_view reason) {
+  auto& restarts = self->state.restarts_ms;
+  const auto at = now().monotonic_ms;
+  while (!restarts.empty() && restarts.front() + restart_window_ms < at)
+    restarts.pop_front();
+  restarts.push_back(at);
+  if (restarts.size() > max_restarts)
+    end_process(make_error(errc::unavailable, "more than 5 restarts in 30 s; the last of "
+                                                  + std::string(to_string(which)) + ": "
+                                                  + std::string(reason)),
+                "supervisor");
+  const auto backoff = first_backoff * (1 << (restarts.size() - 1));
+  spdlog::error("{} ended: {}; starting again in {} ms", to_string(which), reason,
+                backoff.count());
+  self->delayed_send(self, backoff, restart_atom::value, static_cast<std::uint8_t>(which));
+}
+
+/// The gateway drains first, while the rest can still finalize what it waits for.
+void stop_next(self_ptr self) {
+  const auto& state = self->state;
+  for (const auto which : {family::gateway, family::links, family::switchboard, family::core})
+    if (state.living(which) > 0)
+      return end_family(self, which, caf::exit_reason::user_shutdown);
+  self->quit(caf::exit_reason::user_shutdown);
+}
+
+void child_ended(self_ptr self, const caf::down_msg& down) {
+  auto& state = self->state;
+  const auto at = state.alive.find(down.source);
+  if (at == state.alive.end()) return;
+  const auto which = at->second;
+  state.alive.erase(at);
+  if (state.stopping) {
+    if (state.living(which) == 0) stop_next(self);
+    return;
+  }
+  const auto reason = self->system().render(down.reason);
+  if (which == family::core && state.living(which) > 0) {
+    // What the others hold in memory no longer fits what is stored: they go too.
+    spdlog::error("a core actor ended: {}", reason);
+    return end_family(self, which, caf::exit_reason::kill);
+  }
+  restart_later(self, which, reason);
+}
+
+caf::behavior behaviour(self_ptr self, context_ptr context) {
+  self->state.context = std::move(context);
+  prepare(self);
+  self->set_down_handler([self](const caf::down_msg& down) { child_ended(self, down); });
+  self->set_exit_handler([self](const caf::exit_msg&) {
+    if (std::exchange(self->state.stopping, true)) return;
+    stop_next(self);
+  });
+  for (const auto which : {family::core, family::switchboard, family::gateway, family::links})
+    start(self, which);
+  rewire(self);
+  return {
+      [=](restart_atom, std::uint8_t which) {
+        if (self->state.stopping) return;
+        start(self, static_cast<family>(which));
+        rewire(self);
+      },
+  };
+}
+
+} // namespace
+
+caf::actor spawn_node(caf::actor_system& system, context_ptr context) {
+  return system.spawn(behaviour, std::move(context));
+}
+
+} // namespace tallymesh::node
