@@ -177,8 +177,10 @@ private:
 };
 
 inline std::string read_file(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::string whole(fs::file_size(file), '\0');
+  std::ifstream(file, std::ios::binary)
+      .read(whole.data(), static_cast<std::streamsize>(whole.size()));
+  return whole;
 }
 
 /// Changes one byte wherever `pattern` stands in the file (an old copy of a page may still hold
