@@ -185,35 +185,32 @@ exit_code run_history(const query_options& options, const invocation& told) {
 
 void print_trace(const json::value& x) {
   static const json::value nothing;
-  // The receipt's members stand beside block, batch and changes, or in a member of their own.
-  const auto* inner = member(x, "receipt");
-  const auto& receipt = inner == nullptr ? x : *inner;
   const auto part = [&](std::string_view name) -> const json::value& {
     const auto* found = member(x, name);
     return found == nullptr ? nothing : *found;
   };
+  const auto& receipt = part("receipt");
   const auto& block = part("block");
   const auto& batch = part("batch");
-  const auto leader = member(block, "leader");
-  print_table(
-      std::cout, {{"what"}, {"value"}},
-      {{"operation", text_at(receipt, "id")},
-       {"result", text_at(receipt, "result", text_at(receipt, "status"))},
-       {"detail",
-        text_at(receipt, "description")
-            + (text_at(receipt, "detail").empty() ? ""
-                                                  : " (" + text_at(receipt, "detail") + ")")},
-       {"block", "height " + std::to_string(number_at(block, "height")) + ", view "
-                     + std::to_string(number_at(block, "view")) + ", position "
-                     + std::to_string(number_at(receipt, "position"))},
-       {"block digest", text_at(block, "digest")},
-       {"time", time_text(number_at(block, "time_ms"))},
-       {"leader", leader == nullptr ? "-" : shown(*leader)},
-       {"batch", "lane "
-                     + (member(batch, "lane") == nullptr ? "-" : shown(*member(batch, "lane")))
-                     + ", number " + std::to_string(number_at(batch, "seq"))},
-       {"batch digest", text_at(batch, "digest")}});
-  std::vector<std::vector<cell>> lines;
+  auto meaning = text_at(receipt, "description");
+  if (const auto detail = text_at(receipt, "detail"); !detail.empty())
+    meaning += " (" + detail + ")";
+  std::vector<std::vector<cell>> lines = {
+      {"operation", text_at(receipt, "id")},
+      {"author", text_at(x, "author", "-")},
+      {"result", text_at(receipt, "result") + ": " + meaning},
+      {"time", time_text(number_at(block, "time_ms"))},
+      {"block", "height " + std::to_string(number_at(block, "height")) + ", view "
+                    + std::to_string(number_at(block, "view")) + ", proposed by "
+                    + text_at(block, "leader")},
+      {"block digest", text_at(block, "digest")},
+      {"batch",
+       "number " + std::to_string(number_at(batch, "seq")) + " of " + text_at(batch, "lane")}};
+  // Known as long as the node keeps the batch itself.
+  if (const auto digest = text_at(batch, "digest"); !digest.empty())
+    lines.push_back({"batch digest", digest});
+  print_table(std::cout, {{"what"}, {"value"}}, lines);
+  lines.clear();
   for (const auto& each : list_at(x, "changes")) {
     const auto* key = member(each, "key");
     lines.push_back({text_at(each, "table"), key == nullptr ? "-" : shown(*key),

@@ -106,7 +106,7 @@ exit_code run_up(const process_options& options, const invocation& told) {
            std::to_string(each.process->pid()),
            each.at.target.url(),
            each.was_running ? "was running" : "started"});
-    print_table(std::cout, {{"node"}, {"state"}, {"pid", true}, {"gateway"}, {""}}, lines);
+    print_table(std::cout, {{"node"}, {"state"}, {"pid", true}, {"gateway"}, {"note"}}, lines);
   }
   return failure ? report(*failure) : exit_code::ok;
 }
