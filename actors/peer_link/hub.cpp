@@ -73,7 +73,7 @@ caf::behavior hub::make_behavior() {
   }
   for (auto& [index, slot] : peers_)
     if (settings_.own_index < index) send(this, dial_atom::value, index); // the lower dials
-  delayed_send(this, settings_.timing.tick, tick_atom::value);
+  delayed_anon_send(this, settings_.timing.tick, tick_atom::value);
   // Every handler first reads the clock, once.
   const auto timely = [this](auto act) {
     now_ = steady_clock::now();
@@ -160,6 +160,12 @@ void hub::on_exit() {
   door_ = nullptr;
 }
 
+/// CAF's brokers forget to close their mailbox: requests to one that ended would wait for ever.
+bool hub::cleanup(caf::error&& reason, caf::execution_unit* host) {
+  close_all();
+  return scheduled_actor::cleanup(std::move(reason), host);
+}
+
 // --- opening
 
 bool hub::open_door() {
@@ -217,7 +223,7 @@ void hub::dial(peer_slot& slot) {
 void hub::dial_later(peer_slot& slot) {
   const auto wait = slot.backoff * std::uniform_int_distribution{75, 125}(jitter_) / 100;
   slot.backoff = std::min(slot.backoff * 2, settings_.timing.backoff_cap);
-  delayed_send(this, wait, dial_atom::value, slot.identity.index);
+  delayed_anon_send(this, wait, dial_atom::value, slot.identity.index);
 }
 
 void hub::resolve(peer_slot& slot) {
@@ -548,16 +554,16 @@ void hub::tick() {
         "no file descriptor or memory left for new connections; they wait (raise LimitNOFILE)");
   log_drops();
   log_.flush(now_);
-  delayed_send(this, settings_.timing.tick, tick_atom::value);
+  delayed_anon_send(this, settings_.timing.tick, tick_atom::value);
 }
 
 void hub::check_deadlines(connection& x) {
   const auto& timing = settings_.timing;
   if (x.at == connection::stage::handshake) {
     if (now_ - x.opened > timing.handshake_deadline)
-      refuse(
-          x, "deadline",
-          fmt::format("no handshake within {} s", timing.handshake_deadline.count() / 1000.0));
+      refuse(x, "deadline",
+             fmt::format("no {} within {} s", x.dialed && !x.heard ? "answer" : "handshake",
+                         static_cast<double>(timing.handshake_deadline.count()) / 1000));
     return;
   }
   resume_reading(x); // also heals a wake-up that CAF's event loop took for a repetition

@@ -66,6 +66,7 @@ public:
 
   const char* name() const override { return "peer_links"; }
   void on_exit() override;
+  bool cleanup(caf::error&& reason, caf::execution_unit* host) override;
 
 protected:
   caf::behavior make_behavior() override;

@@ -11,10 +11,10 @@ namespace tallymesh::peer_link {
 
 namespace {
 
-std::string resolve(const std::string& host) {
+std::string resolve(const std::string& host, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
+  hints.ai_flags = flags;
   addrinfo* found = nullptr;
   if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return {};
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all{found, &::freeaddrinfo};
@@ -29,12 +29,13 @@ std::string resolve(const std::string& host) {
 } // namespace
 
 caf::actor spawn_resolver(caf::actor_system& system) {
-  return system.spawn<caf::detached>([](caf::event_based_actor* self) -> caf::behavior {
+  const auto behavior = [](caf::event_based_actor* self, int flags) -> caf::behavior {
     self->set_default_handler(caf::drop);
-    return {[](resolve_atom, std::uint16_t tag, const std::string& host) {
-      return std::make_tuple(resolved_atom::value, tag, resolve(host));
+    return {[flags](resolve_atom, std::uint16_t tag, const std::string& host) {
+      return std::make_tuple(resolved_atom::value, tag, resolve(host, flags));
     }};
-  });
+  };
+  return system.spawn<caf::detached>(behavior, AI_ADDRCONFIG);
 }
 
 unsigned numeric_address(const std::string& address, std::uint16_t port,

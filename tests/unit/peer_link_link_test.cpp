@@ -5,7 +5,14 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <arpa/inet.h>
+#include <csignal>
+#include <ctime>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace peer_link_test;
 
@@ -65,6 +72,12 @@ BOOST_FIXTURE_TEST_CASE(monitors_of_a_handle_fire_when_the_link_goes, pair_of_no
   caf::anon_send_exit(b.links, caf::exit_reason::user_shutdown);
   for (auto* x : {&a, &b})
     BOOST_TEST(x->seen->wait([](auto& s) { return s.downs == 1 && s.monitors_fired == 1; }));
+  // What asks the ended peer links is told so.
+  caf::scoped_actor self{b.system()};
+  caf::error got;
+  self->request(b.links, caf::infinite, introspect_atom::value)
+      .receive([](const std::vector<link_info>&) {}, [&](const caf::error& x) { got = x; });
+  BOOST_TEST((got == caf::sec::request_receiver_down));
   // What is sent to a dead handle is counted and goes nowhere.
   caf::anon_send(handle, frame_atom::value, std::make_shared<const bytes>(5));
   BOOST_TEST(a.info(1).dropped_frames == 1u);
@@ -183,6 +196,75 @@ BOOST_AUTO_TEST_CASE(a_slow_sink_costs_bounded_memory_and_loses_counted_frames) 
   b.seen->change([](auto& x) { x.slow = false; });
   BOOST_TEST(b.seen->wait([&](auto& x) { return x.frames.size() + dropped == sent + 1; }));
   BOOST_TEST(b.seen->frames.back().first == 42);
+}
+
+BOOST_AUTO_TEST_CASE(a_stopped_process_is_noticed_within_three_seconds_and_found_again) {
+  const genesis mesh{2};
+  int ports[2];
+  BOOST_REQUIRE(::pipe(ports) == 0);
+  const auto child = ::fork(); // before this test has any thread
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    node b{mesh.settings(1)};
+    if (::write(ports[1], &b.port, sizeof b.port) != sizeof b.port) ::_exit(1);
+    for (;;)
+      ::pause();
+  }
+  BOOST_REQUIRE(child > 0);
+  {
+    std::uint16_t port = 0;
+    BOOST_REQUIRE(::read(ports[0], &port, sizeof port) == sizeof port);
+    node a{dialing(mesh.settings(0), 1, port)};
+    BOOST_REQUIRE(a.wait_up(1));
+    // An idle link stays up.
+    BOOST_TEST(!a.seen->wait([](auto& x) { return x.downs > 0; }, 3500ms));
+    const auto cpu_before = std::clock();
+    ::kill(child, SIGSTOP);
+    BOOST_TEST(a.seen->wait([](auto& x) { return x.downs == 1; }, 3000ms));
+    // It is dialed again, though it never answers, and found when it lives again.
+    ::kill(child, SIGCONT);
+    BOOST_TEST(a.seen->wait([](auto& x) { return x.ups == 2; }, 10s));
+    BOOST_TEST(std::clock() - cpu_before < CLOCKS_PER_SEC / 5); // waiting costs next to nothing
+    BOOST_TEST(a.info(1).round_trip_us >= -1);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(ports[0]);
+  ::close(ports[1]);
+}
+
+/// A listener whose backlog is full answers nobody, like a host behind a black hole.
+BOOST_AUTO_TEST_CASE(a_host_that_never_answers_delays_nobody) {
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof where;
+  BOOST_REQUIRE(::bind(silent, reinterpret_cast<sockaddr*>(&where), size) == 0);
+  BOOST_REQUIRE(::listen(silent, 0) == 0);
+  BOOST_REQUIRE(::getsockname(silent, reinterpret_cast<sockaddr*>(&where), &size) == 0);
+  std::vector<int> fillers;
+  for (int i = 0; i < 4; ++i) {
+    fillers.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    (void)::connect(fillers.back(), reinterpret_cast<sockaddr*>(&where), size);
+  }
+  {
+    const genesis mesh{3};
+    node c{mesh.settings(2)};
+    auto settings = dialing(dialing(mesh.settings(0), 1, ntohs(where.sin_port)), 2, c.port);
+    settings.timing.handshake_deadline = 600ms;
+    node a{settings};
+    BOOST_TEST(a.wait_up(2, 500ms));
+    // It is given up at the deadline and tried again, and holds nothing when all ends.
+    const auto tried_twice = [&] { return a.info(1).handshake_failures >= 2; };
+    for (int i = 0; i < 1000 && !tried_twice(); ++i)
+      std::this_thread::sleep_for(10ms);
+    BOOST_TEST(tried_twice());
+    BOOST_TEST(a.info(2).up);
+  }
+  for (const int fd : fillers)
+    ::close(fd);
+  ::close(silent);
 }
 
 BOOST_AUTO_TEST_CASE(a_node_on_another_chain_is_refused_and_tried_again) {
