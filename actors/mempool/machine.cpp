@@ -419,6 +419,7 @@ void machine::follow(lane_state& lane, const lane_tip& target) {
 /// S18: two signed batches for one place. Shown once a place.
 void machine::show_fork(lane_state& lane, const batch_header& a, const batch_header& b) {
   if (!lane.forked.insert(a.tip.seq).second) return;
+  lane.changed = true;
   ++evidence_;
   if (a.signed_by != signature{} && b.signed_by != signature{})
     out_.emplace_back(observed{{item_of(a), item_of(b)}});
@@ -426,7 +427,25 @@ void machine::show_fork(lane_state& lane, const batch_header& a, const batch_hea
 
 /// `x` is validly signed.
 void machine::examine(lane_state& lane, const batch_ptr& x) {
-  if (const auto other = lane.rival(x->tip())) show_fork(lane, *other, header_of(*x));
+  const auto other = lane.rival(x->tip());
+  if (!other) return;
+  show_fork(lane, *other, header_of(*x));
+  if (*lane.forked.begin() == x->content.seq) lane.proof = x;
+}
+
+/// A peer that saw one side only would take the place for work, and wait for it without end.
+void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claimed) {
+  if (!lane.proof || lane.forked.empty() || claimed.seq < *lane.forked.begin()) return;
+  auto& peer = lane.peers[to];
+  if (peer.proven_ms && now_ms_ < *peer.proven_ms + announce_slowdown * set_.announce_ms)
+    return;
+  peer.proven_ms = now_ms_;
+  out_.emplace_back(send{to, fetched_batches{{lane.proof}}});
+  const auto place = lane.proof->content.seq;
+  const auto here = lane.on_chain(place);
+  fetch_batches other{here ? here->tip : lane_tip{}, place - 1};
+  if (here && here->tip != lane.proof->tip() && may_serve(to, other))
+    out_.emplace_back(serve_batches{to, other});
 }
 
 void machine::on_message(node_index, const batch_message& message) {
@@ -513,6 +532,7 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
     fetch_batches proof{lane.on_chain(x.seq)->tip, x.seq - 1};
     if (may_serve(from, proof)) out_.emplace_back(serve_batches{from, proof});
   }
+  prove_fork(from, lane, x);
 }
 
 /// S1: a tip is available when a quorum, this node included, announced a chain that holds it.
@@ -531,7 +551,11 @@ void machine::weigh(lane_state& lane) {
   }
   const auto place = supports.begin() + (set_.nodes.quorum() - 1);
   std::nth_element(supports.begin(), place, supports.end(), std::greater<>());
-  const auto here = lane.on_chain(*place);
+  auto top = *place;
+  // S1: no quorum may ever hold either side of a fork, so nothing from there on is work; a
+  // block that names one all the same is stored once it is certified.
+  if (!lane.forked.empty()) top = std::min(top, *lane.forked.begin() - 1);
+  const auto here = lane.on_chain(top);
   lane.available = here ? here->tip : lane.final_tip;
 }
 
@@ -754,6 +778,7 @@ void machine::finalize_lane(lane_state& lane, const lane_tip& to) {
   lane.aside.erase(lane.aside.begin(), lane.aside.upper_bound(to.seq));
   prune_aside(lane);
   lane.forked.erase(lane.forked.begin(), lane.forked.upper_bound(to.seq));
+  if (lane.proof && lane.proof->content.seq <= to.seq) lane.proof.reset();
   if (lane.preferred && lane.preferred->seq <= to.seq) lane.preferred.reset();
   drop_held(lane, to.seq);
   settle(lane);
@@ -894,11 +919,12 @@ void machine::need_of_claims(lane_state& lane, std::map<lane_tip, need>& out) {
     lane.tries = 0;
   }
   // A claim may be a lie: it costs two rounds of questions, and no more until it is repeated.
+  lane.asked.reset();
   if (lane.tries >= 2 * lanes_.size()) return;
   const auto& [peer, offered] = offers[lane.turn % offers.size()];
-  lane.asked = offered;
-  out.try_emplace(
-      offered, need{tip.seq, false, false, peer, lane.behind_since_ms + set_.fetch_retry_ms});
+  // What a cut waits for as well is asked for, and given up, on the cut's account.
+  const need mine{tip.seq, false, false, peer, lane.behind_since_ms + set_.fetch_retry_ms};
+  if (out.try_emplace(offered, mine).second) lane.asked = offered;
 }
 
 std::map<lane_tip, machine::need> machine::needs() {

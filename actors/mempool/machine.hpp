@@ -176,8 +176,9 @@ private:
   /// What one peer announced of one lane.
   struct claims {
     lane_tip latest;
-    std::uint64_t supports = 0;  ///< up to here its chain is ours
-    std::vector<lane_tip> ahead; ///< beyond our tip, ascending; few
+    std::uint64_t supports = 0;            ///< up to here its chain is ours
+    std::vector<lane_tip> ahead;           ///< beyond our tip, ascending; few
+    std::optional<std::int64_t> proven_ms; ///< when it was last sent the proof of a fork
   };
   /// A batch that waits in memory for the ones before it. The body goes first when memory is
   /// short.
@@ -195,6 +196,7 @@ private:
     lane_tip available;
     std::optional<lane_tip> preferred; ///< certified, but not yet linked to `chain`
     std::set<std::uint64_t> forked;    ///< places with evidence
+    batch_ptr proof;                   ///< one side of the first of them, for peers
     std::uint64_t highest_claim = 0;
     std::optional<lane_tip> asked;   ///< the claim that is being fetched
     std::size_t turn = 0, tries = 0; ///< whose claim is fetched next, and how many in vain
@@ -284,6 +286,7 @@ private:
   void cut_back(lane_state& lane, std::uint64_t to_seq);
   void show_fork(lane_state& lane, const batch_header& a, const batch_header& b);
   void examine(lane_state& lane, const batch_ptr& x);
+  void prove_fork(node_index to, lane_state& lane, const lane_tip& claimed);
   void finalize_lane(lane_state& lane, const lane_tip& to);
   void claim(node_index from, lane_state& lane, const lane_tip& x);
   void weigh(lane_state& lane);
