@@ -28,7 +28,7 @@ toml_value convert(const toml::node& from);
 toml_table convert_table(const toml::table& from) {
   toml_table out;
   for (const auto& [key, each] : from)
-    out.emplace_back(std::string(key.str()), convert(each));
+    out.push_back({std::string(key.str()), convert(each)});
   return out;
 }
 
@@ -211,13 +211,13 @@ void reading::fail(std::size_t line, std::string_view key, std::string_view what
 section::section(reading& state, const toml_table& table, std::string prefix, std::size_t line,
                  std::initializer_list<std::string_view> known)
     : state_(&state), table_(&table), prefix_(std::move(prefix)), line_(line) {
-  const toml_table::value_type* first = nullptr;
+  const toml_entry* first = nullptr;
   for (const auto& each : table)
-    if (std::find(known.begin(), known.end(), each.first) == known.end()
-        && (first == nullptr || each.second.line < first->second.line))
+    if (std::find(known.begin(), known.end(), each.key) == known.end()
+        && (first == nullptr || each.held.line < first->held.line))
       first = &each;
   if (first != nullptr)
-    state.fail(first->second.line, full(first->first), unknown_key(first->first, known));
+    state.fail(first->held.line, full(first->key), unknown_key(first->key, known));
 }
 
 std::string section::full(std::string_view key) const {

@@ -18,7 +18,8 @@ namespace tallymesh::configs {
 
 struct toml_value;
 using toml_array = std::vector<toml_value>;
-using toml_table = std::vector<std::pair<std::string, toml_value>>;
+struct toml_entry;
+using toml_table = std::vector<toml_entry>;
 /// A type that no config uses: "float", "date", ...
 struct toml_other {
   std::string_view type;
@@ -26,6 +27,11 @@ struct toml_other {
 struct toml_value {
   std::size_t line = 0;
   std::variant<bool, std::int64_t, std::string, toml_array, toml_table, toml_other> data;
+};
+
+struct toml_entry {
+  std::string key;
+  toml_value held;
 };
 
 constexpr std::size_t max_config_bytes = 1024 * 1024;

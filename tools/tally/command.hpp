@@ -40,8 +40,8 @@ public:
   command(const command&) = delete;
   command& operator=(const command&) = delete;
 
-  /// A subcommand. The description's first line is the summary; `examples` are lines of a shell,
-  /// shown by --help. Lives as long as this one.
+  /// A subcommand. The description's first line is the summary; `examples` are lines of a
+  /// shell, shown by --help. Lives as long as this one.
   command& add(std::string name, std::string description, std::vector<std::string> examples);
 
   // What the command takes. The variables must outlive `run`: keep them in a shared_ptr that

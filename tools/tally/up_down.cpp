@@ -65,6 +65,13 @@ result<void> wait_ready(starting& x, std::chrono::steady_clock::time_point end) 
     return x.ready || ended;
   });
   if (x.ready) return {};
+  if (ended && x.was_running) { // it was on its way out when it was found
+    auto started = node_process::start(x.at.directory);
+    if (!started) return started.error();
+    x.process.emplace(std::move(*started));
+    x.was_running = false;
+    return wait_ready(x, end);
+  }
   show_log(x);
   return start_failure(x, ended ? "ended while it started" : "runs but is not ready in time");
 }
