@@ -252,13 +252,15 @@ BOOST_AUTO_TEST_CASE(a_connection_closed_at_once_costs_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(connections_left_open_are_few_and_end) {
-  std::deque<client> open; // the newest hundred stay
-  descriptors_allowed += 100;
+  std::deque<client> open;   // the newest hundred stay
+  descriptors_allowed = 200; // counted below
+  const auto descriptors_before = open_descriptors();
   withstand([&](std::uint16_t port) {
     open.emplace_back(port);
     if (open.size() > 100) open.pop_front();
   });
-  // None of them outlives the deadline.
+  // Each node lets 32 of them in, and none outlives the deadline.
+  BOOST_TEST(open_descriptors() <= descriptors_before + open.size() + 64);
   for (auto& x : open)
     BOOST_REQUIRE(x.closed_by_other_side());
 }
@@ -340,7 +342,7 @@ BOOST_AUTO_TEST_CASE(pings_of_a_member_that_never_reads_cost_nothing) {
   const auto resident_before = resident_bytes();
   for (int i = 0; i < 1000; ++i)
     x.say(pings);
-  const auto all_read = [&] { return b.info(0).bytes_in >= 15'000'000; };
+  const auto all_read = [&] { return b.info(0).bytes_in >= 3'000'000; };
   for (int i = 0; i < 1000 && !all_read(); ++i)
     std::this_thread::sleep_for(10ms);
   BOOST_TEST(all_read());
