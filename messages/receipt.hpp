@@ -77,6 +77,19 @@ struct change {
   }
 };
 
+/// An entry of a table's secondary index that comes or goes with a change. `index_key` is an
+/// encoding none of whose values begins another, so entries stand in the order of index key,
+/// then row key.
+struct index_change {
+  std::string table;      ///< "contract.table"
+  std::uint8_t index = 0; ///< place in table::indexes
+  bytes index_key;        ///< ordered encoding of the indexed values
+  bytes row_key;
+  bool add = false; ///< false: the entry goes
+
+  bool operator==(const index_change&) const = default;
+};
+
 /// All that executing one block did.
 struct execution {
   block_height height = 0;

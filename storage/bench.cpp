@@ -200,7 +200,7 @@ void bench_votes(const fs::path& home) {
   const auto signer = keys();
   std::vector<double> times;
   for (view_number view = 1; view <= 300; ++view) {
-    const vote_record record = own_vote{signer.make(item_kind::notarize, view, domain.chain)};
+    const vote_record record = signer.make(item_kind::notarize, view, domain.chain);
     times.push_back(seconds_of([&] { must(log->append({&record, 1})); }));
     if (view > 10) log->prune(view - 10);
   }

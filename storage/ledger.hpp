@@ -21,17 +21,6 @@ enum class durability {
   lazy,   ///< survives the end of the process; a power cut may take back the last appends
 };
 
-/// An entry of a table's secondary index that comes or goes. `index_key` must be an encoding
-/// none of whose values begins another, so that entries stand in the order of index key, then
-/// row key.
-struct index_change {
-  std::string table;
-  std::uint8_t index = 0;
-  bytes index_key;
-  bytes row_key;
-  bool add = true;
-};
-
 struct ledger_commit {
   block_ptr block;
   std::vector<lane_tip> full_cut;          ///< all lanes' tips up to this block
@@ -124,9 +113,11 @@ public:
   result<fetched_range> range(block_height from, std::size_t max_blocks,
                               std::size_t max_bytes) const;
 
-  result<tallymesh::receipt> receipt(const operation_id& id) const;
-  /// For each whether it has been executed, all in one snapshot.
-  result<std::vector<bool>> executed(std::span<const operation_id> ids) const;
+  /// An id counts within the lane it came in: no node can use up the ids of another's clients.
+  /// The receipt from `lane` if there is one, otherwise that of the lowest lane with this id.
+  result<tallymesh::receipt> receipt(const operation_id& id, node_index lane) const;
+  /// For each whether it has been executed in `lane`, all in one snapshot.
+  result<std::vector<bool>> executed(node_index lane, std::span<const operation_id> ids) const;
 
   result<stored_row> row(std::string_view table, bytes_view key) const;
   /// Live rows after `after_key` (empty: from the first), in key order.

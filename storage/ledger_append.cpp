@@ -27,7 +27,7 @@ void keep_last_of_each_key(std::vector<T>& writes) {
 }
 
 struct operation_write {
-  operation_id id;
+  bytes key; ///< operation_key
   block_height height;
   std::uint32_t index; ///< in the execution's receipts
 };
@@ -118,7 +118,8 @@ table_record& appender::table(const std::string& name) {
 void appender::collect(const ledger_commit& x) {
   const auto height = x.block->content.height;
   for (std::size_t i = 0; i < x.result->receipts.size(); ++i)
-    operations_.push_back({x.result->receipts[i].id, height, static_cast<std::uint32_t>(i)});
+    operations_.push_back({operation_key(x.result->receipts[i].id, x.result->receipts[i].lane),
+                           height, static_cast<std::uint32_t>(i)});
   for (std::size_t i = 0; i < x.result->changes.size(); ++i) {
     const auto& each = x.result->changes[i];
     auto& of = table(each.table);
@@ -148,14 +149,14 @@ void appender::append(const ledger_commit& x, const packed_execution& packed) {
 
 void appender::put_operations() {
   std::sort(operations_.begin(), operations_.end(),
-            [](const auto& a, const auto& b) { return a.id < b.id; });
+            [](const auto& a, const auto& b) { return a.key < b.key; });
   bytes value;
   for (const auto& each : operations_) {
     value.clear();
     put_integer(value, each.height);
     put_integer(value, each.index);
-    if (!t_.insert(operations, each.id.raw, value))
-      fail(errc::conflict, "ledger: the operation " + each.id.hex()
+    if (!t_.insert(operations, each.key, value))
+      fail(errc::conflict, "ledger: the operation " + hex_name(each.key)
                                + " was executed before; nothing was stored");
   }
 }

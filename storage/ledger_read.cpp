@@ -216,30 +216,38 @@ result<fetched_range> ledger::range(block_height from, std::size_t max_blocks,
   });
 }
 
-result<receipt> ledger::receipt(const operation_id& id) const {
+result<receipt> ledger::receipt(const operation_id& id, node_index lane) const {
   return env_->read([&](const read_transaction& t) {
-    const auto value = t.get(operations, id.raw);
-    if (!value)
-      fail(errc::not_found, "ledger: the operation " + id.hex() + " has not been executed");
+    auto key = operation_key(id, lane);
+    auto value = t.get(operations, key);
+    if (!value) {
+      cursor at(t, operations);
+      if (!at.seek(id.raw) || !starts_with(at.key(), id.raw))
+        fail(errc::not_found, "ledger: the operation " + id.hex() + " has not been executed");
+      key.assign(at.key().begin(), at.key().end());
+      value = t.get(operations, key);
+    }
     field_reader in{*value};
     const auto height = in.integer<std::uint64_t>();
     const auto index = in.integer<std::uint32_t>();
-    if (!in.ok) fail_damaged(operation_kind, id.raw, "too short");
+    if (!in.ok) fail_damaged(operation_kind, key, "too short");
     const auto all = view_execution(t, height);
     if (index >= all.count(part_kind::receipt))
-      fail_damaged(operation_kind, id.raw, "it names no receipt");
+      fail_damaged(operation_kind, key, "it names no receipt");
     auto found = all.receipt_at(index);
-    if (found.id != id) fail_damaged(operation_kind, id.raw, "it names the receipt of another");
+    if (operation_key(found.id, found.lane) != key)
+      fail_damaged(operation_kind, key, "it names the receipt of another");
     return found;
   });
 }
 
-result<std::vector<bool>> ledger::executed(std::span<const operation_id> ids) const {
+result<std::vector<bool>> ledger::executed(node_index lane,
+                                           std::span<const operation_id> ids) const {
   return env_->read([&](const read_transaction& t) {
     std::vector<bool> found;
     found.reserve(ids.size());
     for (const auto& id : ids)
-      found.push_back(t.get(operations, id.raw).has_value());
+      found.push_back(t.get(operations, operation_key(id, lane)).has_value());
     return found;
   });
 }

@@ -13,6 +13,12 @@ constexpr database blocks = 0, finalizations = 1, executions = 2, operations = 3
 inline constexpr record_kind block_kind{"ledger", "block", height_name};
 inline constexpr record_kind finalization_kind{"ledger", "finalization", height_name};
 inline constexpr record_kind execution_kind{"ledger", "execution", height_name};
+/// Id, then lane: one id's operations of all lanes stand together.
+inline bytes operation_key(const operation_id& id, node_index lane) {
+  bytes key(id.raw.begin(), id.raw.end());
+  put_integer(key, lane);
+  return key;
+}
 inline constexpr record_kind operation_kind{"ledger", "operation", hex_name};
 inline constexpr record_kind row_kind{"ledger", "row", hex_name};
 std::string table_name_of(bytes_view key);

@@ -45,11 +45,11 @@ bytes start_key(view_number view, entry_kind kind) {
   return key;
 }
 
-stored_record to_stored(const own_vote& x) {
-  auto key = start_key(x.item.position, entry_kind::own_vote);
-  put_integer(key, static_cast<std::uint8_t>(x.item.kind));
-  auto value = seal_record(vote_kind, key, encode(x.item));
-  return {std::move(key), std::move(value), to_string(x.item.kind)};
+stored_record to_stored(const vote& x) {
+  auto key = start_key(x.position, entry_kind::own_vote);
+  put_integer(key, static_cast<std::uint8_t>(x.kind));
+  auto value = seal_record(vote_kind, key, encode(x));
+  return {std::move(key), std::move(value), to_string(x.kind)};
 }
 
 stored_record to_stored(const own_proposal& x) {
@@ -58,18 +58,18 @@ stored_record to_stored(const own_proposal& x) {
   return {std::move(key), std::move(value), "proposal"};
 }
 
-stored_record to_stored(const known_block& x) {
+stored_record to_stored(const kept_block& x) {
   auto key = start_key(x.block->content.view, entry_kind::block);
   put_bytes(key, x.block->id.raw);
   auto value = seal_record(block_kind, key, encode(record_of(*x.block)));
   return {std::move(key), std::move(value), {}};
 }
 
-stored_record to_stored(const known_certificate& x) {
-  auto key = start_key(x.item.view, entry_kind::certificate);
-  put_integer(key, static_cast<std::uint8_t>(x.item.kind));
-  put_bytes(key, x.item.block.raw);
-  auto value = seal_record(certificate_kind, key, encode(x.item));
+stored_record to_stored(const certificate& x) {
+  auto key = start_key(x.view, entry_kind::certificate);
+  put_integer(key, static_cast<std::uint8_t>(x.kind));
+  put_bytes(key, x.block.raw);
+  auto value = seal_record(certificate_kind, key, encode(x));
   return {std::move(key), std::move(value), {}};
 }
 
@@ -86,19 +86,19 @@ vote_record to_record(bytes_view key, bytes_view value) {
   in.integer<std::uint64_t>();
   switch (static_cast<entry_kind>(in.integer<std::uint8_t>())) {
   case entry_kind::own_vote:
-    return own_vote{decode_record<vote>(vote_kind, key, open_record(vote_kind, key, value))};
+    return decode_record<vote>(vote_kind, key, open_record(vote_kind, key, value));
   case entry_kind::own_proposal:
     return own_proposal{
         open_block_record(proposal_kind, key,
                           decode_record<block_record>(proposal_kind, key,
                                                       open_record(proposal_kind, key, value)))};
   case entry_kind::block:
-    return known_block{open_block_record(
+    return kept_block{open_block_record(
         block_kind, key,
         decode_record<block_record>(block_kind, key, open_record(block_kind, key, value)))};
   case entry_kind::certificate:
-    return known_certificate{decode_record<certificate>(
-        certificate_kind, key, open_record(certificate_kind, key, value))};
+    return decode_record<certificate>(certificate_kind, key,
+                                      open_record(certificate_kind, key, value));
   }
   fail_damaged(unknown_kind, key, "its key names no kind");
 }
@@ -115,10 +115,10 @@ void erase_through(write_transaction& t, view_number through) {
 } // namespace
 
 view_number view_of(const vote_record& x) {
-  return std::visit(overload{[](const own_vote& y) { return y.item.position; },
+  return std::visit(overload{[](const vote& y) { return y.position; },
                              [](const own_proposal& y) { return y.block->content.view; },
-                             [](const known_block& y) { return y.block->content.view; },
-                             [](const known_certificate& y) { return y.item.view; }},
+                             [](const kept_block& y) { return y.block->content.view; },
+                             [](const certificate& y) { return y.view; }},
                     x);
 }
 

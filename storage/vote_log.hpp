@@ -3,30 +3,15 @@
 // write at a time.
 #pragma once
 
-#include "messages/block.hpp"
+#include "messages/vote_record.hpp"
 
 #include <atomic>
 #include <filesystem>
 #include <memory>
-#include <variant>
 
 namespace tallymesh::storage {
 
 class environment;
-
-struct own_vote {
-  vote item;
-};
-struct own_proposal {
-  block_ptr block;
-};
-struct known_block { ///< voted for, or certified
-  block_ptr block;
-};
-struct known_certificate {
-  certificate item;
-};
-using vote_record = std::variant<own_vote, own_proposal, known_block, known_certificate>;
 
 view_number view_of(const vote_record& x);
 

@@ -31,30 +31,6 @@ struct actor_state {
 };
 using self_ptr = caf::stateful_actor<actor_state>*;
 
-record from_stored(const storage::vote_record& x) {
-  return std::visit(
-      overload{[](const storage::own_vote& y) -> record { return y.item; },
-               [](const storage::own_proposal& y) -> record { return own_proposal{y.block}; },
-               [](const storage::known_block& y) -> record { return kept_block{y.block}; },
-               [](const storage::known_certificate& y) -> record { return y.item; }},
-      x);
-}
-
-storage::vote_record to_stored(const record& x) {
-  return std::visit(
-      overload{[](const vote& y) -> storage::vote_record { return storage::own_vote{y}; },
-               [](const own_proposal& y) -> storage::vote_record {
-                 return storage::own_proposal{y.block};
-               },
-               [](const kept_block& y) -> storage::vote_record {
-                 return storage::known_block{y.block};
-               },
-               [](const certificate& y) -> storage::vote_record {
-                 return storage::known_certificate{y};
-               }},
-      x);
-}
-
 recovered load(const node::context& context) {
   recovered from;
   const auto head = context.ledger->head();
@@ -80,8 +56,7 @@ recovered load(const node::context& context) {
         records.error().context);
     from.observe_only = true;
   } else {
-    for (auto& each : *records)
-      from.records.push_back(from_stored(each));
+    from.records = std::move(*records);
   }
   return from;
 }
@@ -135,11 +110,10 @@ void flush(self_ptr self) {
   auto& state = self->state;
   state.flush_due = false;
   auto effects = std::exchange(state.outbox, {});
-  std::vector<storage::vote_record> records;
-  for (const auto& each : effects)
-    if (const auto* kept = std::get_if<persist>(&each))
-      std::transform(kept->records.begin(), kept->records.end(), std::back_inserter(records),
-                     to_stored);
+  std::vector<record> records;
+  for (auto& each : effects)
+    if (auto* kept = std::get_if<persist>(&each))
+      std::move(kept->records.begin(), kept->records.end(), std::back_inserter(records));
   if (!records.empty() && state.context->votes)
     if (const auto stored = state.context->votes->append(records); !stored)
       node::end_process(stored.error(), "vote log");

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "actors/instant.hpp"
+#include "messages/vote_record.hpp"
 #include "messages/wire.hpp"
 
 #include <deque>
@@ -34,14 +35,9 @@ struct settings {
   mutation without = mutation::none;
 };
 
-/// What must survive a crash (S15, S16), in the order in which it was made.
-struct own_proposal {
-  block_ptr block;
-};
-struct kept_block {
-  block_ptr block;
-};
-using record = std::variant<vote, own_proposal, kept_block, certificate>;
+using tallymesh::kept_block;
+using tallymesh::own_proposal;
+using record = vote_record; ///< what must survive a crash, in the order in which it was made
 
 /// The last block that was executed and stored; genesis for a new mesh.
 struct ledger_tip {

@@ -51,9 +51,9 @@ state_view view_of(const actor_state& state) {
             auto stored = read_or_end(ledger.row(table, key), "ledger");
             return {std::move(stored.row), stored.last};
           },
-          [&](const operation_id& id) {
-            return state.ahead.executed(id)
-                   || read_or_end(ledger.executed(std::span(&id, 1)), "ledger").front();
+          [&](node_index lane, const operation_id& id) {
+            return state.ahead.executed(lane, id)
+                   || read_or_end(ledger.executed(lane, std::span(&id, 1)), "ledger").front();
           }};
 }
 
@@ -71,9 +71,7 @@ void execute_next(self_ptr self) {
   commit->finalization = std::move(final_block.finalization);
   commit->result = outcome;
   commit->execution = execution_digest(encode(*outcome));
-  for (auto& each : machine.index_changes(*outcome))
-    commit->indexes.push_back({std::move(each.table), each.index, std::move(each.index_key),
-                               std::move(each.row_key), each.add});
+  commit->indexes = machine.index_changes(*outcome);
   state.height = outcome->height;
   state.execution = commit->execution;
   state.cut = std::move(final_block.full_cut);

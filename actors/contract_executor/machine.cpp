@@ -99,7 +99,8 @@ public:
   void run(const batch& from) {
     for (const auto& what : from.operations) {
       const auto position = position_++;
-      if (!seen_.insert(what.id).second || view_.executed(what.id)) continue;
+      if (!seen_.emplace(from.lane, what.id).second || view_.executed(from.lane, what.id))
+        continue;
       receipt answer{.id = what.id,
                      .height = made_.height,
                      .position = position,
@@ -212,7 +213,7 @@ private:
   const state_view& view_;
   execution made_;
   std::uint32_t position_ = 0;
-  std::set<operation_id> seen_;
+  std::set<std::pair<node_index, operation_id>> seen_;
   std::map<row_name, held_row>
       rows_; // looked up, never iterated: table addresses differ by process
 };

@@ -40,8 +40,9 @@ struct held_row {
 /// The tables as they are before the block.
 struct state_view {
   std::function<held_row(const std::string& table, const bytes& key)>
-      row;                                           ///< table: "contract.table"
-  std::function<bool(const operation_id&)> executed; ///< true if a receipt for it exists
+      row; ///< table: "contract.table"
+  /// True if a receipt for it exists. Ids count within a lane: no node uses up another's.
+  std::function<bool(node_index lane, const operation_id&)> executed;
 };
 
 class machine {
@@ -53,10 +54,10 @@ public:
   /// `in_order`: the block's batches, lane by lane in cut order, each lane's by seq;
   /// `previous`: the execution digest of the height before.
   ///
-  /// An operation whose id was executed before, or earlier in this block, gets no receipt.
-  /// Positions count all operations of the block, those too. A failed operation changes
-  /// nothing. Operations see the writes of those before them; several on one row make several
-  /// changes, linked.
+  /// An operation whose id was executed before in its lane, or earlier in this block, gets no
+  /// receipt. Positions count all operations of the block, those too. A failed operation
+  /// changes nothing. Operations see the writes of those before them; several on one row make
+  /// several changes, linked.
   execution execute(const sealed_block& block, const std::vector<batch_ptr>& in_order,
                     const digest& previous, const state_view& view) const;
 

@@ -5,8 +5,8 @@
 #include "actors/contract_executor/machine.hpp"
 
 #include <deque>
+#include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace tallymesh::contract_executor {
 
@@ -16,8 +16,8 @@ public:
     auto& last = blocks_.emplace_back();
     last.height = x.height;
     for (const auto& each : x.receipts) {
-      ids_.insert(each.id);
-      last.ids.push_back(each.id);
+      ids_.emplace(each.lane, each.id);
+      last.ids.emplace_back(each.lane, each.id);
     }
     for (std::uint32_t i = 0; i < x.changes.size(); ++i) {
       const auto& each = x.changes[i];
@@ -46,7 +46,9 @@ public:
     const auto at = rows_.find(name_of(table, key));
     return at == rows_.end() ? nullptr : &at->second.row;
   }
-  bool executed(const operation_id& id) const { return ids_.contains(id); }
+  bool executed(node_index lane, const operation_id& id) const {
+    return ids_.contains({lane, id});
+  }
   std::size_t blocks() const { return blocks_.size(); }
   std::size_t size_bytes() const { return size_bytes_; }
 
@@ -54,7 +56,7 @@ private:
   struct entry {
     block_height height = 0;
     std::vector<std::string> rows;
-    std::vector<operation_id> ids;
+    std::vector<std::pair<node_index, operation_id>> ids;
     std::size_t size_bytes = 0;
   };
   struct versioned_row {
@@ -70,7 +72,7 @@ private:
 
   std::deque<entry> blocks_;
   std::unordered_map<std::string, versioned_row> rows_;
-  std::unordered_set<operation_id, operation_id_hash> ids_;
+  std::set<std::pair<node_index, operation_id>> ids_;
   std::size_t size_bytes_ = 0;
 };
 

@@ -57,6 +57,7 @@ backend backend_of(self_ptr self) {
       mesh.chain,
       own_name,
       static_cast<contracts::tier>(mesh.nodes[context->self()].tier),
+      context->self(),
       {},
       [context, tokens = self->state.tokens](std::string_view token) -> std::optional<account> {
         const auto name = tokens->account_of(token);

@@ -22,6 +22,7 @@ struct backend {
   digest chain;
   std::string node; ///< own name
   contracts::tier tier{};
+  node_index lane = 0;            ///< own place in genesis
   std::vector<std::string> nodes; ///< all nodes' names, by index
 
   /// Whose token this is; must not give away by its time how near a wrong token was.

@@ -188,7 +188,7 @@ response read_trace(const reading_call& from) {
   if (!id)
     return problem(
         refuse_as(errc::malformed, "an operation's id is 32 hexadecimal characters"));
-  const auto found = from.node.ledger.receipt(*id);
+  const auto found = from.node.ledger.receipt(*id, from.node.lane);
   if (!found) return problem(found.error());
   const auto stored = from.node.ledger.block(found->height);
   if (!stored) return problem(stored.error());

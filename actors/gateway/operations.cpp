@@ -159,12 +159,12 @@ bool service::settle_executed(const waiting_ptr& who, submission& what) {
   std::vector<operation_id> ids;
   for (const auto place : what.with_own_id)
     ids.push_back(what.operations[place].id);
-  const auto known = node_.ledger.executed(ids);
+  const auto known = node_.ledger.executed(node_.lane, ids);
   if (!known) return false; // the executor finds out by itself
   std::vector<bool> done(what.operations.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (!(*known)[i]) continue;
-    const auto found = node_.ledger.receipt(ids[i]);
+    const auto found = node_.ledger.receipt(ids[i], node_.lane);
     if (!found) continue;
     const auto place = what.with_own_id[i];
     if (room_.executed(who, what.lines[place], *found)) return true;
@@ -220,7 +220,7 @@ void service::look_up(const admitted& what, const answer_function& answer) {
     return answer(
         problem(refuse_as(errc::overloaded, "too many operations wait on this node")));
   if (earliest) hooks_.wake_at(who->deadline);
-  auto found = node_.ledger.receipt(*id);
+  auto found = node_.ledger.receipt(*id, node_.lane);
   if (waits) {
     if (found && room_.executed(who, 0, *found)) finish(*who, ending::complete);
     return;
@@ -263,7 +263,7 @@ void service::resolve_fresh() {
       }
     }
     for (const auto& block : fresh)
-      for (const auto& who : room_.executed(block->receipts))
+      for (const auto& who : room_.executed(node_.lane, block->receipts))
         finish(*who, ending::complete);
   }
 }

@@ -82,17 +82,23 @@ bool waiting_room::executed(const waiting_ptr& who, std::size_t index, const rec
   return true;
 }
 
-std::vector<waiting_ptr> waiting_room::executed(const std::vector<receipt>& receipts) {
+std::vector<waiting_ptr> waiting_room::executed(node_index own_lane,
+                                                const std::vector<receipt>& receipts) {
   std::vector<waiting_ptr> complete;
   const std::lock_guard lock(mutex_);
   for (const auto& what : receipts) {
     if (by_id_.empty()) break;
     // Taken out first: a request that completes here removes its own entries.
-    const auto [from, to] = by_id_.equal_range(what.id);
     std::vector<std::pair<waiting_ptr, std::size_t>> waiting;
-    for (auto at = from; at != to; ++at)
-      waiting.push_back(at->second);
-    by_id_.erase(from, to);
+    const auto [from, to] = by_id_.equal_range(what.id);
+    for (auto at = from; at != to;) {
+      if (what.lane != own_lane && !at->second.first->read_only) {
+        ++at;
+        continue;
+      }
+      waiting.push_back(std::move(at->second));
+      at = by_id_.erase(at);
+    }
     for (const auto& [who, index] : waiting) {
       auto& line = who->lines[index];
       if (!settled(line, who->until)) finish_line(*who);

@@ -57,8 +57,9 @@ public:
   bool admitted(const waiting_ptr& who, const std::vector<std::size_t>& lines,
                 const std::vector<admission>& verdicts);
 
-  /// Its receipt is there. Gives the requests that are complete and have left.
-  std::vector<waiting_ptr> executed(const std::vector<receipt>& receipts);
+  /// Its receipt is there. Gives the requests that are complete and have left. What was
+  /// submitted here waits for receipts of `own_lane` only: another node may use the same id.
+  std::vector<waiting_ptr> executed(node_index own_lane, const std::vector<receipt>& receipts);
   /// The same for one line of one request. True if it is complete and has left.
   bool executed(const waiting_ptr& who, std::size_t line, const receipt& what);
 

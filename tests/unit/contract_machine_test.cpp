@@ -52,20 +52,22 @@ genesis_facts facts() {
 /// A ledger in memory: applies executions and serves the next block.
 struct ledger {
   std::map<std::pair<std::string, bytes>, held_row> rows;
-  std::set<operation_id> ids;
+  std::set<std::pair<node_index, operation_id>> ids;
 
   state_view view() const {
     return {[this](const std::string& table, const bytes& key) {
               const auto found = rows.find({table, key});
               return found == rows.end() ? held_row{} : found->second;
             },
-            [this](const operation_id& id) { return ids.contains(id); }};
+            [this](node_index lane, const operation_id& id) {
+              return ids.contains({lane, id});
+            }};
   }
   void apply(const execution& x) {
     for (std::uint32_t i = 0; i < x.changes.size(); ++i)
       rows[{x.changes[i].table, x.changes[i].key}] = {x.changes[i].after, {x.height, i}};
     for (const auto& each : x.receipts)
-      ids.insert(each.id);
+      ids.emplace(each.lane, each.id);
   }
 };
 
@@ -237,6 +239,14 @@ BOOST_AUTO_TEST_CASE(an_id_counts_once_in_a_block_and_ever_after_even_if_it_fail
   const auto second = run({store(1, item("a", 3)), remove(2, "a")});
   BOOST_TEST(second.receipts.empty());
   BOOST_TEST(second.changes.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_node_cannot_use_up_the_ids_of_another_nodes_clients) {
+  const auto made = run({lane_batch(coop, {store(1, item("stolen", 1), "reader")}),
+                         lane_batch(hq, {store(1, item("a", 5))})});
+  BOOST_TEST_REQUIRE(made.receipts.size() == 2u);
+  BOOST_TEST(made.receipts[1].ok());
+  BOOST_TEST(run({store(1, item("a", 6))}).receipts.empty());
 }
 
 BOOST_AUTO_TEST_CASE(operations_of_a_block_see_each_other_and_link_their_changes) {

@@ -117,7 +117,9 @@ public:
       return row ? contract_executor::held_row{row->row, row->last}
                  : contract_executor::held_row{};
     };
-    view.executed = [this](const operation_id& id) { return ledger->receipt(id).has_value(); };
+    view.executed = [this](node_index lane, const operation_id& id) {
+      return ledger->executed(lane, std::span(&id, 1))->front();
+    };
     auto done = std::make_shared<execution>(
         executor->execute(*commit.block, {sealed}, before->execution, view));
     commit.result = done;

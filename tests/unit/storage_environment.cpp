@@ -326,8 +326,7 @@ BOOST_AUTO_TEST_CASE(a_vote_log_and_a_batch_store_killed_in_mid_append_have_all_
         for (std::uint64_t seq = 1;; ++seq) {
           const auto batch = make_batch(0, seq, parent, 20000);
           parent = batch->id;
-          const vote_record vote =
-              own_vote{keyed_hash().make(item_kind::notarize, seq, parent)};
+          const vote_record vote = keyed_hash().make(item_kind::notarize, seq, parent);
           if (!batches->put({&batch, 1}) || !votes->append({&vote, 1})) ::_exit(2);
           report(to, seq);
         }

@@ -61,11 +61,11 @@ BOOST_AUTO_TEST_CASE(blocks_executions_rows_and_receipts_are_there_after_reopeni
   BOOST_TEST((row->row == raw("second")));
   BOOST_TEST((row->last == change_place{2, 0}));
   BOOST_TEST((store->row("orders.lines", raw("k1"))->row == raw("line")));
-  const auto receipt = store->receipt(operation_number(4));
+  const auto receipt = store->receipt(operation_number(4), 0);
   require_ok(receipt);
   BOOST_TEST(receipt->height == 2u);
   BOOST_TEST(receipt->position == 1u);
-  BOOST_TEST(is_error(store->receipt(operation_number(99)), errc::not_found));
+  BOOST_TEST(is_error(store->receipt(operation_number(99), 0), errc::not_found));
 }
 
 BOOST_AUTO_TEST_CASE(only_what_follows_the_head_is_appended) {
@@ -107,7 +107,9 @@ BOOST_AUTO_TEST_CASE(an_operation_is_executed_once_and_its_id_is_known_from_then
   require_ok(store->append({&one, 1}));
   const std::vector<operation_id> ids{operation_number(2), operation_number(7),
                                       operation_number(1)};
-  BOOST_TEST((*store->executed(ids) == std::vector<bool>{true, false, true}));
+  BOOST_TEST((*store->executed(0, ids) == std::vector<bool>{true, false, true}));
+  BOOST_TEST((*store->executed(1, ids) == std::vector<bool>{false, false, false}));
+  BOOST_TEST(store->receipt(ids[0], 1)->lane == 0); // nobody else used the id
 
   auto two = script.next({{"a.t", "k", "w"}});
   auto again = *two.result;
@@ -361,13 +363,13 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_in_an_execution_is_found_and_named) {
   BOOST_TEST(is_error(whole, errc::damaged));
   BOOST_TEST(says(whole, "ledger: the execution record of height 1"));
   BOOST_TEST(is_error(x.store->history("a.t", raw("a key to find"), {}, 9), errc::damaged));
-  require_ok(x.store->receipt(operation_number(1)));
+  require_ok(x.store->receipt(operation_number(1), 0));
 }
 
 BOOST_AUTO_TEST_CASE(a_flipped_byte_in_a_receipt_is_found_and_named) {
   const damaged_ledger x(
       [](const auto& made) { return text_of(encode(made.result->receipts[0])); }, 40);
-  const auto got = x.store->receipt(operation_number(1));
+  const auto got = x.store->receipt(operation_number(1), 0);
   BOOST_TEST(is_error(got, errc::damaged));
   BOOST_TEST(says(got, "ledger: the execution record of height 1"));
 }

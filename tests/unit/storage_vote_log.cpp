@@ -14,8 +14,8 @@ static std::unique_ptr<vote_log> open_log(const fs::path& path, bool expect_exis
   return std::move(*opened);
 }
 
-static own_vote vote_in(view_number view, item_kind kind = item_kind::notarize,
-                        std::string_view what = "a") {
+static vote vote_in(view_number view, item_kind kind = item_kind::notarize,
+                    std::string_view what = "a") {
   return {keyed_hash().make(kind, view, digest_of(what))};
 }
 
@@ -25,20 +25,20 @@ BOOST_AUTO_TEST_CASE(everything_appended_is_there_after_reopening_in_the_order_o
   const auto notarization = make_certificate(item_kind::notarize, 7, block->id);
   {
     auto log = open_log(home / "votes");
-    const std::vector<vote_record> late{known_certificate{notarization}, known_block{block},
-                                        vote_in(7), own_proposal{block}};
+    const std::vector<vote_record> late{notarization, kept_block{block}, vote_in(7),
+                                        own_proposal{block}};
     require_ok(log->append(late));
     require_ok(log->append(std::vector<vote_record>{vote_in(3, item_kind::nullify)}));
   }
   const auto all = open_log(home / "votes", true)->load();
   require_ok(all);
   BOOST_REQUIRE_EQUAL(all->size(), 5u);
-  BOOST_TEST((std::get<own_vote>((*all)[0]).item == vote_in(3, item_kind::nullify).item));
-  BOOST_TEST((std::get<own_vote>((*all)[1]).item == vote_in(7).item));
+  BOOST_TEST((std::get<vote>((*all)[0]) == vote_in(3, item_kind::nullify)));
+  BOOST_TEST((std::get<vote>((*all)[1]) == vote_in(7)));
   BOOST_TEST((std::get<own_proposal>((*all)[2]).block->id == block->id));
-  BOOST_TEST((std::get<known_block>((*all)[3]).block->body == block->body));
-  BOOST_TEST((std::get<known_block>((*all)[3]).block->signed_by == block->signed_by));
-  BOOST_TEST((std::get<known_certificate>((*all)[4]).item == notarization));
+  BOOST_TEST((std::get<kept_block>((*all)[3]).block->body == block->body));
+  BOOST_TEST((std::get<kept_block>((*all)[3]).block->signed_by == block->signed_by));
+  BOOST_TEST((std::get<certificate>((*all)[4]) == notarization));
   BOOST_TEST(view_of((*all)[4]) == 7u);
 }
 
@@ -97,13 +97,13 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_in_any_kind_of_record_is_found_and_named) {
   const auto block = make_block(9, "a block");
   const auto proposal = make_block(9, "a proposal");
   const auto notarization = make_certificate(item_kind::notarize, 9, block->id);
-  const auto vote = vote_in(9, item_kind::notarize, "what the vote is for");
+  const auto own = vote_in(9, item_kind::notarize, "what the vote is for");
   const auto text_of = [](const auto& raw) { return std::string(raw.begin(), raw.end()); };
   const std::vector<std::tuple<vote_record, std::string, std::string>> cases{
-      {vote, text_of(vote.item.signed_by.raw), "vote record of view 9"},
+      {own, text_of(own.signed_by.raw), "vote record of view 9"},
       {own_proposal{proposal}, text_of(proposal->body), "proposal record of view 9"},
-      {known_block{block}, text_of(block->body), "block record of view 9"},
-      {known_certificate{notarization}, text_of(notarization.votes[1].second.raw),
+      {kept_block{block}, text_of(block->body), "block record of view 9"},
+      {notarization, text_of(notarization.votes[1].second.raw),
        "certificate record of view 9"}};
   for (const auto& [record, pattern, name] : cases) {
     const temporary_directory home;
