@@ -98,6 +98,15 @@ BOOST_AUTO_TEST_CASE(pages_of_a_table_hold_each_row_once_in_key_order) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_page_is_no_longer_than_asked_for) {
+  desk at;
+  fill_cities(at, 20);
+  for (const auto* query : {"?limit=6", "?limit=6&provinceCode=11"}) {
+    const auto page = at.get(std::string("/v1/tables/divisions.cities/rows") + query).json();
+    BOOST_TEST(page.at("rows").as_array().size() == 6u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(pages_by_an_index_hold_what_the_query_asks_for_and_nothing_else) {
   desk at;
   fill_cities(at, 101);
