@@ -117,7 +117,7 @@ public:
       return row ? contract_executor::held_row{row->row, row->last}
                  : contract_executor::held_row{};
     };
-    view.executed = [this](node_index lane, const operation_id& id) {
+    view.executed = [this](node_index lane, const operation_id& id) -> bool {
       return ledger->executed(lane, std::span(&id, 1))->front();
     };
     auto done = std::make_shared<execution>(
