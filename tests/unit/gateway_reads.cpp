@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(unknown_paths_methods_and_query_keys_are_told_apart) {
 BOOST_AUTO_TEST_CASE(base64url_is_one_text_for_one_string_of_bytes) {
   for (std::size_t size = 0; size < 40; ++size) {
     bytes raw(size);
-    random_bytes(raw);
+    if (size > 0) random_bytes(raw);
     BOOST_TEST((from_base64url(to_base64url(raw)) == raw));
   }
   for (const auto* bad : {"A", "AB", "AAB", "A=", "A+", "A/", "AAAAA"})
