@@ -1,0 +1,453 @@
+// What the consensus machine promises, rule by rule (ARCHITECTURE.md names them S0 to S18): one
+// machine of four, and the test plays everyone else.
+#include "actors/consensus/machine.hpp"
+#include "messages/receipt.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tallymesh;
+using namespace tallymesh::consensus;
+
+namespace {
+
+constexpr std::int64_t delta_ms = 500, wall_ms = 1'700'000'000'000;
+
+const signing_domain domain{hash(digest_kind::genesis, as_bytes("a test mesh")), 1};
+const validator_set nodes = validator_set::make(domain.chain, domain.epoch, 4);
+
+/// Signatures that only hash the signer and the message: quick, and never right for another
+/// node.
+credentials keyed(node_index self) {
+  const auto mark = [](node_index signer, bytes_view message) {
+    const auto made =
+        hash(digest_kind::record, {bytes{static_cast<std::uint8_t>(signer)}, message});
+    signature out;
+    std::copy(made.raw.begin(), made.raw.end(), out.raw.begin());
+    return out;
+  };
+  return {self, domain, [=](bytes_view message) { return mark(self, message); },
+          [=](node_index signer, bytes_view message, const signature& x) {
+            return mark(signer, message) == x;
+          }};
+}
+
+vote vote_of(node_index signer, item_kind kind, view_number view, const digest& block = {}) {
+  return keyed(signer).make(kind, view, block);
+}
+
+/// By the three nodes that are not `without`.
+certificate certified(item_kind kind, view_number view, const digest& block = {},
+                      node_index without = 3) {
+  certificate x{kind, view, block, {}};
+  for (node_index i = 0; i < 4; ++i)
+    if (i != without) x.votes.emplace_back(i, vote_of(i, kind, view, block).signed_by);
+  return x;
+}
+
+lane_tip tip_of(node_index lane, std::uint64_t seq) {
+  return {lane, seq,
+          hash(digest_kind::batch,
+               bytes{static_cast<std::uint8_t>(lane), static_cast<std::uint8_t>(seq)})};
+}
+
+block_ptr block_after(const block_ptr& parent, view_number view, std::vector<lane_tip> cut,
+                      int salt = 0) {
+  block x;
+  x.epoch = 1;
+  x.view = view;
+  x.height = parent->content.height + 1;
+  x.parent_view = parent->content.view;
+  x.parent = parent->id;
+  x.cut = std::move(cut);
+  x.executed = {0, genesis_execution(domain.chain)};
+  x.time_ms = wall_ms + salt;
+  return seal(keyed(nodes.leader(view)), x);
+}
+
+struct subject {
+  node_index self;
+  instant now{1'000'000, wall_ms};
+  std::vector<record> disk;
+  std::vector<effect> last; ///< effects of the last event
+  std::optional<machine> it;
+  const block_ptr genesis = genesis_block(domain);
+
+  explicit subject(node_index index) : self(index) { boot(); }
+
+  ledger_tip tip() const {
+    ledger_tip x{genesis, std::vector<lane_tip>(4), genesis_execution(domain.chain),
+                 std::nullopt};
+    for (node_index i = 0; i < 4; ++i)
+      x.full_cut[i].lane = i;
+    return x;
+  }
+  void boot(bool observe_only = false) {
+    settings chosen;
+    chosen.nodes = nodes;
+    chosen.keys = keyed(self);
+    it.emplace(chosen, recovered{tip(), disk, observe_only});
+    tell(started{});
+    for (node_index i = 0; i < 4; ++i)
+      if (i != self) tell(peer_up{i});
+  }
+  template <class What>
+  subject& tell(What what) {
+    last = it->handle({now, std::move(what)});
+    for (const auto& each : last)
+      if (const auto* kept = std::get_if<persist>(&each))
+        disk.insert(disk.end(), kept->records.begin(), kept->records.end());
+    return *this;
+  }
+  subject& hear(node_index from, wire_message message) {
+    return tell(received{from, std::move(message)});
+  }
+  subject& after_ms(std::int64_t ms) {
+    now.monotonic_ms += ms;
+    now.wall_ms += ms;
+    return tell(alarm_rang{});
+  }
+  /// Someone who is not this node.
+  node_index other(int nth = 0) const { return static_cast<node_index>((self + 1 + nth) % 4); }
+
+  template <class T>
+  std::vector<T> effects() const {
+    std::vector<T> found;
+    for (const auto& each : last)
+      if (const auto* x = std::get_if<T>(&each)) found.push_back(*x);
+    return found;
+  }
+  /// Messages of type T that were broadcast by the last event.
+  template <class T>
+  std::vector<T> said() const {
+    std::vector<T> found;
+    for (const auto& each : effects<broadcast>())
+      if (const auto* x = std::get_if<T>(&each.message)) found.push_back(*x);
+    return found;
+  }
+  bool voted(item_kind kind) const {
+    const auto votes = said<vote>();
+    return std::any_of(votes.begin(), votes.end(),
+                       [&](const auto& x) { return x.kind == kind && x.signer == self; });
+  }
+  /// A proposal of the leader, with every batch stored here.
+  subject& propose(const block_ptr& block, std::vector<certificate> justification = {}) {
+    hear(nodes.leader(block->content.view), proposal{block, std::move(justification)});
+    if (effects<require_batches>().empty()) return *this;
+    return tell(batches_ready{block->id});
+  }
+};
+
+const auto first_leader = nodes.leader(1);
+const auto not_first_leader = static_cast<node_index>((nodes.leader(1) + 1) % 4);
+
+template <class T>
+std::size_t place_of(const std::vector<effect>& all, auto matches) {
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (const auto* x = std::get_if<T>(&all[i]); x && matches(*x)) return i;
+  return all.size();
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(consensus_rules)
+
+BOOST_AUTO_TEST_CASE(
+    s6_s15_a_leader_stores_its_block_before_it_proposes_and_its_vote_before_it_votes) {
+  subject leader(first_leader);
+  leader.tell(work_changed{{tip_of(0, 1)}});
+  BOOST_TEST_REQUIRE(leader.effects<build_cut>().size() == 1u);
+  leader.tell(cut_built{leader.genesis->id, {tip_of(0, 1)}});
+  const auto proposed = leader.said<proposal>();
+  BOOST_TEST_REQUIRE(proposed.size() == 1u);
+  BOOST_TEST((proposed[0].block->content.cut == std::vector{tip_of(0, 1)}));
+  const auto stored_block = place_of<persist>(leader.last, [](const persist& x) {
+    return std::holds_alternative<own_proposal>(x.records.front());
+  });
+  const auto stored_vote = place_of<persist>(leader.last, [](const persist& x) {
+    return std::holds_alternative<vote>(x.records.back());
+  });
+  const auto sent_proposal = place_of<broadcast>(leader.last, [](const broadcast& x) {
+    return std::holds_alternative<proposal>(x.message);
+  });
+  const auto sent_vote = place_of<broadcast>(
+      leader.last, [](const broadcast& x) { return std::holds_alternative<vote>(x.message); });
+  BOOST_TEST(stored_block < sent_proposal);
+  BOOST_TEST(stored_vote < sent_vote);
+  BOOST_TEST(sent_vote < leader.last.size());
+}
+
+BOOST_AUTO_TEST_CASE(s6_after_a_restart_a_leader_has_the_same_proposal_and_makes_no_other) {
+  subject leader(first_leader);
+  leader.tell(work_changed{{tip_of(0, 1)}}).tell(cut_built{leader.genesis->id, {tip_of(0, 1)}});
+  const auto before = leader.said<proposal>().at(0).block->id;
+  leader.boot();
+  leader.tell(work_changed{{tip_of(0, 1), tip_of(1, 1)}});
+  BOOST_TEST(leader.effects<build_cut>().empty());
+  BOOST_TEST(leader.said<proposal>().empty());
+  leader.hear(leader.other(), status{1, 0, 0, true}); // S14: a pending peer gets it again
+  std::vector<digest> sent;
+  for (const auto& each : leader.effects<send>())
+    if (const auto* x = std::get_if<proposal>(&each.message)) sent.push_back(x->block->id);
+  BOOST_TEST((sent == std::vector{before}));
+}
+
+BOOST_AUTO_TEST_CASE(s7_a_good_proposal_is_notarized_once_its_batches_are_stored) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.hear(first_leader, proposal{block, {}});
+  BOOST_TEST(!node.voted(item_kind::notarize)); // S7.7
+  BOOST_TEST_REQUIRE(node.effects<require_batches>().size() == 1u);
+  node.tell(batches_ready{block->id});
+  BOOST_TEST(node.voted(item_kind::notarize));
+  const auto second = block_after(node.genesis, 1, {tip_of(1, 1)}); // S7.2, S18
+  node.hear(first_leader, proposal{second, {}});
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  BOOST_TEST(node.effects<observed>().size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(s7_2_a_proposal_that_the_leader_did_not_sign_is_nothing) {
+  subject node(not_first_leader);
+  const auto good = block_after(node.genesis, 1, {tip_of(0, 1)});
+  auto forged = *good;
+  forged.signed_by.raw[0] ^= 1;
+  node.propose(std::make_shared<const sealed_block>(forged));
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  node.propose(good);
+  BOOST_TEST(node.voted(item_kind::notarize));
+}
+
+BOOST_AUTO_TEST_CASE(s7_5_a_proposal_that_passes_over_a_view_needs_its_nullification) {
+  const auto self = nodes.leader(2) == 0 ? node_index{1} : node_index{0};
+  subject node(self);
+  node.hear(node.other(), certified(item_kind::notarize, 1,
+                                    hash(digest_kind::block, as_bytes("passed over"))));
+  const auto block = block_after(node.genesis, 2, {tip_of(0, 1)});
+  node.propose(block);
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  node.hear(node.other(), certified(item_kind::nullify, 1));
+  if (!node.effects<require_batches>().empty()) node.tell(batches_ready{block->id});
+  BOOST_TEST(node.voted(item_kind::notarize));
+}
+
+BOOST_AUTO_TEST_CASE(s7_6_a_proposal_that_can_never_be_valid_is_answered_by_nullify) {
+  const auto wrong = [](auto change) {
+    subject node(not_first_leader);
+    auto x = block_after(node.genesis, 1, {tip_of(0, 1)})->content;
+    change(x);
+    node.propose(seal(keyed(first_leader), x));
+    return node.voted(item_kind::nullify) && !node.voted(item_kind::notarize);
+  };
+  BOOST_TEST(wrong([](block& x) { x.height = 3; }));
+  BOOST_TEST(wrong([](block& x) { x.time_ms = wall_ms + 3'600'000; }));
+  BOOST_TEST(wrong([](block& x) { x.cut[0].seq = 10'000; }));
+  BOOST_TEST(wrong([](block& x) { x.cut = {tip_of(9, 1)}; }));
+  BOOST_TEST(
+      wrong([](block& x) { x.executed.execution.raw[0] ^= 1; })); // another result at height 0
+  BOOST_TEST(!wrong([](block&) {}));
+}
+
+BOOST_AUTO_TEST_CASE(s7_3_s8_who_nullified_a_view_does_not_notarize_in_it) {
+  subject node(not_first_leader);
+  node.hear(first_leader,
+            vote_of(first_leader, item_kind::nullify, 1)); // S8: the leader gave up
+  BOOST_TEST(node.voted(item_kind::nullify));
+  node.propose(block_after(node.genesis, 1, {tip_of(0, 1)}));
+  BOOST_TEST(!node.voted(item_kind::notarize));
+}
+
+BOOST_AUTO_TEST_CASE(s9_who_nullified_a_view_never_finalizes_it_not_even_after_a_restart) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.hear(first_leader, vote_of(first_leader, item_kind::nullify, 1));
+  node.boot();
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+  node.tell(batches_ready{block->id});
+  BOOST_TEST(!node.voted(item_kind::finalize));
+}
+
+BOOST_AUTO_TEST_CASE(s8_s9_a_notarized_view_is_finalized_and_then_never_nullified) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+  if (!node.voted(item_kind::finalize)) node.tell(batches_ready{block->id});
+  BOOST_TEST(node.voted(item_kind::finalize));
+  // A crash that loses the certificate: the frontier is view 1 again, and the vote is
+  // remembered.
+  std::erase_if(node.disk,
+                [](const record& x) { return std::holds_alternative<certificate>(x); });
+  node.boot();
+  BOOST_TEST(node.it->look().frontier == 1u);
+  node.hear(first_leader, vote_of(first_leader, item_kind::nullify, 1));
+  BOOST_TEST(!node.voted(item_kind::nullify));
+}
+
+BOOST_AUTO_TEST_CASE(s4_s5_only_a_full_quorum_of_distinct_signed_votes_moves_the_frontier) {
+  subject node(not_first_leader);
+  auto few = certified(item_kind::nullify, 1);
+  few.votes.pop_back();
+  auto twice = certified(item_kind::nullify, 1);
+  twice.votes[1] = twice.votes[0];
+  auto forged = certified(item_kind::nullify, 1);
+  forged.votes[0].second.raw[0] ^= 1;
+  for (const auto& bad : {few, twice, forged})
+    node.hear(node.other(), bad);
+  BOOST_TEST(node.it->look().frontier == 1u);
+  node.hear(node.other(), certified(item_kind::nullify, 3)); // a gap is never jumped
+  BOOST_TEST(node.it->look().frontier == 1u);
+  node.hear(node.other(), certified(item_kind::nullify, 1));
+  BOOST_TEST(node.it->look().frontier == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(
+    s10_a_final_block_is_delivered_with_its_ancestors_and_pruned_only_when_executed) {
+  subject node(not_first_leader);
+  const auto one = block_after(node.genesis, 1, {tip_of(0, 1)});
+  const auto two = block_after(one, 2, {tip_of(1, 1)});
+  node.hear(node.other(), certified(item_kind::finalize, 2, two->id));
+  node.hear(node.other(), fetched_block{two});
+  node.hear(node.other(), fetched_block{one});
+  BOOST_TEST(node.effects<deliver>().empty()); // their batches are not here
+  node.tell(batches_ready{two->id});
+  BOOST_TEST(node.effects<deliver>().empty()); // in height order
+  node.tell(batches_ready{one->id});
+  const auto delivered = node.effects<deliver>();
+  BOOST_TEST_REQUIRE(delivered.size() == 2u);
+  BOOST_TEST((delivered[0].block->id == one->id));
+  BOOST_TEST((delivered[1].block->id == two->id));
+  BOOST_TEST(node.effects<prune>().empty());
+  node.tell(executed{1, hash(digest_kind::execution, as_bytes("one"))});
+  BOOST_TEST(node.effects<prune>().at(0).through == 1u);
+  node.hear(node.other(),
+            vote_of(node.other(), item_kind::notarize, 1, one->id)); // refused for ever
+  BOOST_TEST(node.it->look().executed_height == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(s10_a_finalization_beside_a_nullification_stops_the_node) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.hear(node.other(), certified(item_kind::nullify, 1));
+  node.hear(node.other(), certified(item_kind::finalize, 1, block->id));
+  BOOST_TEST(node.effects<halted>().size() == 1u);
+  node.propose(block_after(node.genesis, 2, {tip_of(0, 1)}));
+  BOOST_TEST(node.last.empty()); // it says nothing more
+}
+
+BOOST_AUTO_TEST_CASE(s11_without_work_there_are_no_votes_no_proposals_and_nothing_is_stored) {
+  subject node(first_leader);
+  for (int second = 0; second < 60; ++second) {
+    node.after_ms(1000);
+    for (node_index i = 0; i < 3; ++i)
+      node.hear(node.other(i), status{1, 0, 0, false});
+    BOOST_TEST(node.effects<persist>().empty());
+    BOOST_TEST(node.said<vote>().empty());
+    BOOST_TEST(node.said<proposal>().empty());
+  }
+  BOOST_TEST(!node.it->look().pending);
+}
+
+BOOST_AUTO_TEST_CASE(
+    s12_work_without_a_proposal_is_nullified_after_two_deltas_and_with_one_after_three) {
+  for (const bool proposed : {false, true}) {
+    subject node(not_first_leader);
+    node.tell(work_changed{{tip_of(0, 1)}});
+    if (proposed) node.propose(block_after(node.genesis, 1, {tip_of(0, 1)}));
+    for (node_index i = 0; i < 3; ++i)
+      node.hear(node.other(i), status{1, 0, 0, true});
+    node.after_ms(2 * delta_ms - 1);
+    BOOST_TEST(!node.voted(item_kind::nullify));
+    for (node_index i = 0; i < 3; ++i)
+      node.hear(node.other(i), status{1, 0, 0, true});
+    node.after_ms(1);
+    BOOST_TEST(node.voted(item_kind::nullify) == !proposed);
+    if (!proposed) continue;
+    node.after_ms(delta_ms);
+    BOOST_TEST(node.voted(item_kind::nullify));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(s13_a_leader_whose_link_is_down_is_skipped_at_once) {
+  subject node(not_first_leader);
+  node.tell(peer_down{first_leader});
+  node.tell(work_changed{{tip_of(0, 1)}});
+  BOOST_TEST(node.voted(item_kind::nullify));
+}
+
+BOOST_AUTO_TEST_CASE(s14_a_peer_that_lags_gets_what_it_lacks_once_a_delta) {
+  subject node(not_first_leader);
+  node.hear(node.other(), certified(item_kind::nullify, 1));
+  const auto pushed = [&](const status& theirs) {
+    node.hear(node.other(), theirs);
+    std::size_t certificates = 0;
+    for (const auto& each : node.effects<send>())
+      certificates += std::holds_alternative<certificate>(each.message);
+    return certificates;
+  };
+  BOOST_TEST(pushed({2, 0, 0, false}) == 0u); // lacks nothing
+  BOOST_TEST(pushed({1, 0, 0, false}) == 1u);
+  BOOST_TEST(pushed({1, 0, 0, false}) == 0u); // not twice within a delta
+  node.after_ms(delta_ms);
+  BOOST_TEST(pushed({1, 0, 0, false}) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(s16_a_node_without_its_vote_log_follows_and_never_votes) {
+  subject node(not_first_leader);
+  node.boot(true);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  node.hear(node.other(), certified(item_kind::finalize, 1, block->id));
+  if (node.effects<deliver>().empty()) node.tell(batches_ready{block->id});
+  BOOST_TEST(node.effects<deliver>().size() == 1u);
+  BOOST_TEST(node.said<vote>().empty());
+}
+
+BOOST_AUTO_TEST_CASE(s17_a_range_is_taken_only_if_it_links_to_a_certified_block) {
+  const auto takes = [](auto spoil) {
+    subject node(not_first_leader);
+    const auto one = block_after(node.genesis, 1, {tip_of(0, 1)});
+    const auto two = block_after(one, 3, {tip_of(1, 1)});
+    fetched_range range{{one, two}, certified(item_kind::finalize, 3, two->id)};
+    spoil(range, node.genesis);
+    node.hear(node.other(), range);
+    return node.it->look().finalized_height == 2u;
+  };
+  BOOST_TEST(takes([](auto&, auto&) {}));
+  BOOST_TEST(!takes([](auto& x, auto&) { x.finalization.votes[0].second.raw[0] ^= 1; }));
+  BOOST_TEST(!takes(
+      [](auto& x, auto& genesis) { x.blocks[0] = block_after(genesis, 1, {tip_of(2, 1)}); }));
+  BOOST_TEST(!takes([](auto& x, auto&) { x.blocks.pop_back(); }));
+}
+
+BOOST_AUTO_TEST_CASE(s18_two_contradicting_votes_of_one_node_are_evidence_once) {
+  subject node(not_first_leader);
+  const auto liar = node.other();
+  const auto digest_of = [](std::string_view text) {
+    return hash(digest_kind::block, as_bytes(text));
+  };
+  node.hear(liar, vote_of(liar, item_kind::notarize, 1, digest_of("a")));
+  node.hear(liar, vote_of(liar, item_kind::nullify, 1));
+  BOOST_TEST(node.effects<observed>().empty()); // lawful together
+  node.hear(liar, vote_of(liar, item_kind::notarize, 1, digest_of("b")));
+  BOOST_TEST(node.effects<observed>().size() == 1u);
+  node.hear(liar, vote_of(liar, item_kind::notarize, 1, digest_of("c")));
+  BOOST_TEST(node.effects<observed>().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_node_whose_tables_differ_from_what_f_plus_1_others_computed_stops) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::finalize, 1, block->id));
+  node.tell(executed{1, hash(digest_kind::execution, as_bytes("mine"))});
+  const auto theirs = hash(digest_kind::execution, as_bytes("theirs"));
+  node.hear(node.other(0),
+            attestation{keyed(node.other(0)).make(item_kind::attestation, 1, theirs)});
+  BOOST_TEST(node.effects<halted>().empty()); // one may lie
+  node.hear(node.other(1),
+            attestation{keyed(node.other(1)).make(item_kind::attestation, 1, theirs)});
+  BOOST_TEST(node.effects<halted>().size() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
