@@ -8,13 +8,40 @@ namespace tallymesh::gateway {
 
 namespace {
 
+using drained_atom = caf::atom_constant<caf::atom("drained")>;
+
+/// The tokens in force; read by the server's threads while they are replaced.
+class token_holder {
+public:
+  result<void> load(const node::context& context) {
+    auto read = configs::token_list::load(context.config.gateway.tokens_file, context.genesis(),
+                                          context.self());
+    if (!read) return read.error();
+    const std::lock_guard guard(lock_);
+    tokens_ = std::make_shared<const configs::token_list>(std::move(*read));
+    return {};
+  }
+  std::optional<std::string> account_of(std::string_view token) const {
+    std::shared_ptr<const configs::token_list> tokens;
+    {
+      const std::lock_guard guard(lock_);
+      tokens = tokens_;
+    }
+    return tokens->account_of(token);
+  }
+
+private:
+  mutable std::mutex lock_;
+  std::shared_ptr<const configs::token_list> tokens_;
+};
+
 struct actor_state {
   static inline const char* name = "gateway";
   node::context_ptr context;
   caf::actor mempool;
   std::shared_ptr<const std::vector<contracts::contract>> contracts;
-  std::shared_ptr<configs::token_list> tokens;
-  std::unique_ptr<class server> server;
+  std::shared_ptr<token_holder> tokens = std::make_shared<token_holder>();
+  std::shared_ptr<class server> server;
 };
 using self_ptr = caf::stateful_actor<actor_state>*;
 
@@ -104,19 +131,36 @@ contracts_of(const node::context& context) {
   return std::make_shared<const std::vector<contracts::contract>>(std::move(all));
 }
 
+/// Clients that wait get their receipts, or 503 after two seconds. Draining has a thread of its
+/// own: the receipts come through this actor meanwhile.
+void drain(self_ptr self) {
+  self->spawn<caf::detached>(
+      [](caf::event_based_actor* drainer, const std::shared_ptr<class server>& server,
+         const caf::actor& owner) {
+        server->stop();
+        drainer->send(owner, drained_atom::value);
+      },
+      self->state.server, caf::actor_cast<caf::actor>(self));
+}
+
+void reload(self_ptr self) {
+  auto& state = self->state;
+  if (const auto read = state.tokens->load(*state.context); !read)
+    spdlog::error("gateway: tokens not reloaded: {}", read.error().context);
+  if (const auto read = state.server->reload_certificates(); !read)
+    spdlog::error("gateway: certificates not reloaded: {}", read.error().context);
+}
+
 caf::behavior behaviour(self_ptr self, node::context_ptr context) {
   auto& state = self->state;
   state.context = std::move(context);
   node::prepare(self);
-  auto tokens = configs::token_list::load(state.context->config.gateway.tokens_file,
-                                          state.context->genesis(), state.context->self());
-  if (!tokens) {
-    spdlog::error("gateway: {}", tokens.error().context);
+  if (const auto read = state.tokens->load(*state.context); !read) {
+    spdlog::error("gateway: {}", read.error().context);
     return {};
   }
-  state.tokens = std::make_shared<configs::token_list>(std::move(*tokens));
   state.contracts = contracts_of(*state.context);
-  state.server = std::make_unique<class server>(settings_of(state.context->config.gateway),
+  state.server = std::make_shared<class server>(settings_of(state.context->config.gateway),
                                                 backend_of(self));
   if (const auto started = state.server->start(); !started) {
     spdlog::error("gateway: {}", started.error().context);
@@ -124,16 +168,14 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
   }
   spdlog::info("gateway: listening on {}:{}", state.context->config.gateway.listen.host,
                state.server->bound_port());
-  self->set_exit_handler([self](const caf::exit_msg& x) {
-    self->state.server
-        ->stop(); // clients that wait get their receipts, or 503 after two seconds
-    self->quit(x.reason);
-  });
+  self->set_exit_handler([self](const caf::exit_msg&) { drain(self); });
   return {
       [=](node::wired_atom, const node::wiring_ptr& wired) {
         self->state.mempool = wired->core.mempool;
       },
       [=](const node::execution_ptr& executed) { self->state.server->executed(executed); },
+      [=](node::reload_atom) { reload(self); },
+      [=](drained_atom) { self->quit(caf::exit_reason::user_shutdown); },
       [=](const node::submission_ptr& x) {
         if (self->state.mempool)
           self->send(self->state.mempool, x);

@@ -190,6 +190,7 @@ caf::behavior behaviour(self_ptr self, context_ptr context) {
         start(self, static_cast<family>(which));
         rewire(self);
       },
+      [=](reload_atom) { self->send(self->state.wired.gateway, reload_atom::value); },
   };
 }
 

@@ -29,6 +29,8 @@ using wired_atom = caf::atom_constant<caf::atom("wired")>;
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 /// An actor to itself, delayed: (alarm_atom, at_monotonic_ms).
 using alarm_atom = caf::atom_constant<caf::atom("alarm")>;
+/// To the gateway, and to the supervisor for it: read tokens and certificates again.
+using reload_atom = caf::atom_constant<caf::atom("reload")>;
 /// The ledger writer to the executor: (stored_atom, height).
 using stored_atom = caf::atom_constant<caf::atom("stored")>;
 

@@ -1,5 +1,6 @@
 // tallyd: one node of a mesh. Reads its config, opens its stores, starts the supervisor, and
-// then only waits for signals: TERM and INT drain and stop, HUP reads the log level again.
+// then only waits for signals: TERM and INT drain and stop, HUP reads the log level, tokens and
+// certificates again.
 #include "actors/node/supervisor.hpp"
 #include "actors/node/wiring.hpp"
 
@@ -128,17 +129,17 @@ int check(const configs::node_config& config) {
   return 0;
 }
 
-void reload(const arguments& given) {
+void reload(const arguments& given, const caf::actor& node) {
   const auto config = read_config(given);
   if (!config)
     return spdlog::error("reload refused, nothing changed: {}", config.error().context);
   spdlog::set_level(level_of(config->log.level));
-  spdlog::info("reloaded: log level {}",
-               given.log_level.empty() ? "from the config" : given.log_level);
+  caf::anon_send(node, node::reload_atom::value); // tokens and certificates
+  spdlog::info("reloaded: log level, tokens and certificates");
 }
 
 /// Waits for signals; keeps systemd's watchdog fed meanwhile. Returns when the node must stop.
-void wait_for_signals(const sigset_t& signals, const arguments& given) {
+void wait_for_signals(const sigset_t& signals, const arguments& given, const caf::actor& node) {
   std::uint64_t watchdog_us = 0;
   const bool watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
   const auto beat_us = watched ? watchdog_us / 2 : 3'600'000'000u;
@@ -147,7 +148,7 @@ void wait_for_signals(const sigset_t& signals, const arguments& given) {
   for (;;) {
     const int got = sigtimedwait(&signals, nullptr, &beat);
     if (got == SIGTERM || got == SIGINT) return;
-    if (got == SIGHUP) reload(given);
+    if (got == SIGHUP) reload(given, node);
     if (got < 0 && watched) sd_notify(0, "WATCHDOG=1");
   }
 }
@@ -192,7 +193,7 @@ int run(configs::node_config config, const arguments& given) {
   caf::scoped_actor self(system);
   auto node = node::spawn_node(system, *context);
   sd_notify(0, "READY=1");
-  wait_for_signals(signals, given);
+  wait_for_signals(signals, given, node);
   sd_notify(0, "STOPPING=1");
   spdlog::info("stopping: clients that wait are answered first");
   self->monitor(node);
