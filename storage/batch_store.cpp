@@ -90,7 +90,7 @@ batch_header header_of(bytes_view key, bytes_view value) {
   const auto tip = tip_of(key);
   if (hash(digest_kind::batch, x.body) != tip.batch)
     fail_damaged(batch_kind, key, "its body is not the one named");
-  return {tip, x.parent, static_cast<std::uint32_t>(x.body.size()), x.operations};
+  return {tip, x.parent, static_cast<std::uint32_t>(x.body.size()), x.operations, x.signed_by};
 }
 
 } // namespace

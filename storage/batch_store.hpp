@@ -17,6 +17,7 @@ struct batch_header {
   digest parent;
   std::uint32_t body_bytes = 0;
   std::uint32_t operations = 0;
+  signature signed_by;
   auto operator<=>(const batch_header&) const = default;
 };
 

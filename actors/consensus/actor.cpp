@@ -1,6 +1,5 @@
 #include "actors/consensus/actor.hpp"
 
-#include <fstream>
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::consensus {
@@ -9,8 +8,6 @@ namespace {
 
 constexpr std::size_t range_blocks = 256;
 constexpr std::size_t range_bytes = 1024 * 1024;
-constexpr std::size_t evidence_file_bytes =
-    4 * 1024 * 1024; // a flood of evidence must not fill the disk
 
 template <class... Fs>
 struct overload : Fs... {
@@ -61,17 +58,6 @@ recovered load(const node::context& context) {
   return from;
 }
 
-/// S18: both signed items, in a file that a person and a court can read.
-void keep_evidence(const node::context& context, const evidence& x) {
-  const auto& culprit = context.genesis().nodes[x.first.signer].name;
-  spdlog::warn("evidence: node {} signed {} and {} that contradict each other at {}", culprit,
-               to_string(x.first.kind), to_string(x.second.kind), x.first.position);
-  const auto file = context.config.data_directory / "evidence.log";
-  std::error_code ignored;
-  if (std::filesystem::file_size(file, ignored) > evidence_file_bytes && !ignored) return;
-  std::ofstream(file, std::ios::app) << culprit << ' ' << to_hex(encode(x)) << '\n';
-}
-
 void serve(self_ptr self, const serve_range& x) {
   const auto& state = self->state;
   auto range = state.context->ledger->range(x.from, range_blocks, range_bytes);
@@ -96,7 +82,7 @@ void carry_out(self_ptr self, effect& what) {
                  [&](prune& x) {
                    if (state.context->votes) state.context->votes->prune(x.through);
                  },
-                 [&](observed& x) { keep_evidence(*state.context, x.what); },
+                 [&](observed& x) { node::keep_evidence(*state.context, x.what); },
                  [&](halted& x) {
                    spdlog::critical("consensus stopped: {}", x.reason);
                    state.context->board.stopped(x.reason);

@@ -571,7 +571,10 @@ bool machine::try_nullify() {
     return false;
   const bool leader_gave_up = at && at->nullify.contains(settings_.nodes.leader(view));
   const bool expired = work_since_ms_ && now_.monotonic_ms >= nullify_deadline(); // S12
-  if (!leader_gave_up && !expired) return false;
+  // f+1 gave up, so an honest one did: whoever lacks its work joins, and no view is stuck
+  // half-left.
+  const bool others_gave_up = at && at->nullify.size() > settings_.nodes.faulty();
+  if (!leader_gave_up && !others_gave_up && !expired) return false;
   cast(item_kind::nullify, view, {}, nullptr);
   return true;
 }

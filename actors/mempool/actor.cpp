@@ -49,7 +49,8 @@ recovered load(const node::context& context) {
   const auto stored = context.batches->headers_after(from.final_cut);
   if (!stored) node::end_process(stored.error(), "mempool");
   for (const auto& each : *stored)
-    from.stored.push_back({each.tip, each.parent, each.body_bytes, each.operations});
+    from.stored.push_back(
+        {each.tip, each.parent, each.body_bytes, each.operations, each.signed_by});
   return from;
 }
 
@@ -89,11 +90,7 @@ void carry_out(self_ptr self, effect& what) {
                    self->send(core.consensus, consensus::batches_invalid{x.block});
                  },
                  [&](serve_batches& x) { serve(self, x); },
-                 [&](observed& x) {
-                   spdlog::warn("evidence: node {} signed two batches at {} of its lane",
-                                state.context->genesis().nodes[x.what.first.signer].name,
-                                x.what.first.position);
-                 },
+                 [&](observed& x) { node::keep_evidence(*state.context, x.what); },
              },
              what);
 }

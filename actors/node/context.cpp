@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -112,6 +113,19 @@ static result<contract_executor::machine> make_executor(const configs::genesis& 
     facts.contracts.push_back(std::move(*parsed));
   }
   return contract_executor::machine::make(std::move(facts));
+}
+
+void keep_evidence(const context& context, const evidence& x) {
+  // A flood of evidence must not fill the disk.
+  constexpr std::size_t most_bytes = 4 * 1024 * 1024;
+  const auto& culprit = context.genesis().nodes[x.first.signer].name;
+  spdlog::warn("evidence: node {} signed {} and {} that contradict each other at {}", culprit,
+               to_string(x.first.kind), to_string(x.second.kind), x.first.position);
+  const auto file = context.config.data_directory / "evidence.log";
+  const std::lock_guard guard(context.evidence_file);
+  std::error_code absent;
+  if (std::filesystem::file_size(file, absent) > most_bytes && !absent) return;
+  std::ofstream(file, std::ios::app) << culprit << ' ' << to_hex(encode(x)) << '\n';
 }
 
 result<std::shared_ptr<context>> open_context(configs::node_config config) {

@@ -56,6 +56,7 @@ struct context {
       votes; ///< none: missing or damaged, the node observes only (S16)
   mutable status_board board;
   std::int64_t started_ms = 0; ///< since 1970
+  mutable std::mutex evidence_file;
 
   node_index self() const { return config.self; }
   const configs::genesis& genesis() const { return config.mesh; }
@@ -66,6 +67,10 @@ using context_ptr = std::shared_ptr<const context>;
 /// Opens stores and keys of a checked config. A missing or damaged vote log is said in the log
 /// and leaves `votes` empty. Errors: those of the stores, keys and contracts.
 result<std::shared_ptr<context>> open_context(configs::node_config config);
+
+/// S18: logs an alarm and keeps both signed items in evidence.log, a line each, which a person
+/// and a court can read. Nobody is excluded for it. Any thread.
+void keep_evidence(const context& context, const evidence& x);
 
 /// Steady and wall clock as machines want them.
 instant now();

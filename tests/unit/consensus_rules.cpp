@@ -255,6 +255,17 @@ BOOST_AUTO_TEST_CASE(s7_3_s8_who_nullified_a_view_does_not_notarize_in_it) {
   BOOST_TEST(!node.voted(item_kind::notarize));
 }
 
+BOOST_AUTO_TEST_CASE(s8_a_node_without_work_joins_f_plus_1_that_gave_up_and_not_fewer) {
+  subject node(not_first_leader);
+  std::vector<node_index> others;
+  for (node_index i = 0; i < 4; ++i)
+    if (i != node.self && i != first_leader) others.push_back(i);
+  node.hear(others[0], vote_of(others[0], item_kind::nullify, 1));
+  BOOST_TEST(!node.voted(item_kind::nullify));
+  node.hear(others[1], vote_of(others[1], item_kind::nullify, 1));
+  BOOST_TEST(node.voted(item_kind::nullify));
+}
+
 BOOST_AUTO_TEST_CASE(s9_who_nullified_a_view_never_finalizes_it_not_even_after_a_restart) {
   subject node(not_first_leader);
   const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});

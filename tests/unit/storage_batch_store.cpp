@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(headers_after_a_cut_tell_what_is_beyond_it_in_every_lane) {
   require_ok(headers);
   const auto expected = [](const batch_ptr& x) {
     return batch_header{x->tip(), x->content.parent, static_cast<std::uint32_t>(x->body.size()),
-                        1};
+                        1, x->signed_by};
   };
   const std::vector<batch_header> beyond{expected(first[3]), expected(first[4]),
                                          expected(third[0]), expected(third[1])};
