@@ -21,6 +21,8 @@ constexpr std::int64_t serving_window_ms = 100;
 constexpr std::size_t served_per_window = 64;
 constexpr std::uint64_t served_batches_per_window = 1024;
 constexpr std::uint64_t served_batches_at_once = 256;
+/// Forked places of a lane whose proof is kept for peers; each is a batch in memory.
+constexpr std::size_t proofs_kept = 4;
 /// Repeated announcements that change nothing come this many times rarer in the end.
 constexpr std::int64_t announce_slowdown = 4;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -430,21 +432,22 @@ void machine::examine(lane_state& lane, const batch_ptr& x) {
   const auto other = lane.rival(x->tip());
   if (!other) return;
   show_fork(lane, *other, header_of(*x));
-  if (*lane.forked.begin() == x->content.seq) lane.proof = x;
+  lane.proofs.try_emplace(x->content.seq, x);
+  if (lane.proofs.size() > proofs_kept) lane.proofs.erase(std::prev(lane.proofs.end()));
 }
 
 /// A peer that saw one side only would take the place for work, and wait for it without end.
 void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claimed) {
-  if (!lane.proof || lane.forked.empty() || claimed.seq < *lane.forked.begin()) return;
+  if (lane.proofs.empty() || claimed.seq < lane.proofs.begin()->first) return;
   auto& peer = lane.peers[to];
   if (peer.proven_ms && now_ms_ < *peer.proven_ms + announce_slowdown * set_.announce_ms)
     return;
   peer.proven_ms = now_ms_;
-  out_.emplace_back(send{to, fetched_batches{{lane.proof}}});
-  const auto place = lane.proof->content.seq;
+  const auto& [place, proof] = *lane.proofs.begin();
+  out_.emplace_back(send{to, fetched_batches{{proof}}});
   const auto here = lane.on_chain(place);
   fetch_batches other{here ? here->tip : lane_tip{}, place - 1};
-  if (here && here->tip != lane.proof->tip() && may_serve(to, other))
+  if (here && here->tip != proof->tip() && may_serve(to, other))
     out_.emplace_back(serve_batches{to, other});
 }
 
@@ -481,8 +484,8 @@ void machine::on_message(node_index, const batch_message& message) {
 /// S1: only the next batch of the lane's own chain is stored; one further on waits.
 void machine::take_live(lane_state& lane, const batch_ptr& x) {
   const auto tip = lane.tip();
-  if (const auto other = lane.rival(x->tip())) {
-    show_fork(lane, *other, header_of(*x));
+  if (lane.rival(x->tip())) {
+    examine(lane, x);
   } else if (x->content.seq > tip.seq + 1) {
     hold(lane, x);
   } else if (x->content.seq == tip.seq + 1 && x->content.parent == tip.batch) {
@@ -511,6 +514,7 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
   auto& peer = lane.peers[from];
   peer.latest = x;
   if (x.seq <= lane.final_tip.seq) return;
+  prove_fork(from, lane, x);
   if (x.seq <= lane.final_tip.seq + set_.peer_lane_window)
     lane.highest_claim = std::max(lane.highest_claim, x.seq);
   if (x.seq > lane.tip().seq) {
@@ -532,7 +536,6 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
     fetch_batches proof{lane.on_chain(x.seq)->tip, x.seq - 1};
     if (may_serve(from, proof)) out_.emplace_back(serve_batches{from, proof});
   }
-  prove_fork(from, lane, x);
 }
 
 /// S1: a tip is available when a quorum, this node included, announced a chain that holds it.
@@ -577,9 +580,11 @@ void machine::update_work() {
 }
 
 bool machine::pending() const {
-  // A forked lane may stay as it is for ever; it must not keep the mesh awake (S1, S11).
+  // From a fork on a lane may stay as it is for ever; it must not keep the mesh awake (S1,
+  // S11).
   return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
-    return !lane.chain.empty() && lane.forked.empty();
+    return lane.available.seq > lane.final_tip.seq
+           || (!lane.chain.empty() && lane.forked.empty());
   });
 }
 
@@ -778,7 +783,7 @@ void machine::finalize_lane(lane_state& lane, const lane_tip& to) {
   lane.aside.erase(lane.aside.begin(), lane.aside.upper_bound(to.seq));
   prune_aside(lane);
   lane.forked.erase(lane.forked.begin(), lane.forked.upper_bound(to.seq));
-  if (lane.proof && lane.proof->content.seq <= to.seq) lane.proof.reset();
+  lane.proofs.erase(lane.proofs.begin(), lane.proofs.upper_bound(to.seq));
   if (lane.preferred && lane.preferred->seq <= to.seq) lane.preferred.reset();
   drop_held(lane, to.seq);
   settle(lane);

@@ -194,9 +194,9 @@ private:
     std::map<std::uint64_t, held_batch> held;
     std::vector<claims> peers; ///< one a node
     lane_tip available;
-    std::optional<lane_tip> preferred; ///< certified, but not yet linked to `chain`
-    std::set<std::uint64_t> forked;    ///< places with evidence
-    batch_ptr proof;                   ///< one side of the first of them, for peers
+    std::optional<lane_tip> preferred;         ///< certified, but not yet linked to `chain`
+    std::set<std::uint64_t> forked;            ///< places with evidence
+    std::map<std::uint64_t, batch_ptr> proofs; ///< one side of the first of them, for peers
     std::uint64_t highest_claim = 0;
     std::optional<lane_tip> asked;   ///< the claim that is being fetched
     std::size_t turn = 0, tries = 0; ///< whose claim is fetched next, and how many in vain

@@ -11,7 +11,6 @@ adversary::adversary(world& home, random_source chance) : home_(home), chance_(c
   by_digest_[genesis->id] = genesis;
   blocks_[0].push_back(genesis);
   cuts_[genesis->id] = empty_cut(home.nodes().size);
-  honest_after_ = chance_.chance(500);
 }
 
 void adversary::enlist(node_index node, std::uint32_t strategies, credentials keys) {
@@ -72,10 +71,7 @@ void adversary::outgoing(process& from, node_index to, const parcel_ptr& what) {
   const auto self = from.node();
   auto& x = members_.at(self);
   if (does(x, strategy::twins) && x.sides[to] != from.side_a) return;
-  if (!active_) {
-    if (honest_after_) home_.post(self, to, what);
-    return;
-  }
+  if (!active_) return;
   learn(what->content);
   const auto withheld = [&] { home_.count(fault::withheld_message); };
   if (does(x, strategy::mute)) return withheld();
@@ -239,13 +235,13 @@ certificate adversary::random_certificate(const member& x) {
 }
 
 /// Well signed by itself where it can be, and impossible otherwise.
-parcel_ptr adversary::garbage(const member& x) {
+wire_message adversary::odd_message(const member& x) {
   if (!heard_.empty() && chance_.chance(400)) {
     auto frame = make_frame(chance_.pick(heard_)->content);
     for (auto left = chance_.between(1, 4); left > 0; --left)
       frame[chance_.below(frame.size())] = static_cast<std::uint8_t>(chance_.next());
     if (auto opened = open_frame(frame))
-      return make_parcel(std::move(*opened)); // else the link would refuse it
+      return std::move(*opened); // else the link would refuse it
   }
   const auto odd = [&]() -> std::uint64_t {
     const std::uint64_t numbers[] = {0,
@@ -265,23 +261,22 @@ parcel_ptr adversary::garbage(const member& x) {
   const auto tip = [&] { return lane_tip{lane(), odd(), random_digest()}; };
   switch (chance_.below(9)) {
   case 0:
-    return make_parcel(have_message{{tip(), tip(), tip()}});
+    return have_message{{tip(), tip(), tip()}};
   case 1:
-    return make_parcel(fetch_batches{tip(), odd()});
+    return fetch_batches{tip(), odd()};
   case 2:
-    return make_parcel(fetch_block{random_digest()});
+    return fetch_block{random_digest()};
   case 3:
-    return make_parcel(fetch_range{odd()});
+    return fetch_range{odd()};
   case 4:
-    return make_parcel(random_certificate(x));
+    return random_certificate(x);
   case 5:
-    return make_parcel(
-        attestation{x.keys.make(item_kind::attestation, odd(), random_digest())});
+    return attestation{x.keys.make(item_kind::attestation, odd(), random_digest())};
   case 6: {
     auto said =
         x.keys.make(static_cast<item_kind>(chance_.between(1, 6)), odd(), random_digest());
     if (chance_.chance(200)) said.signer = lane();
-    return make_parcel(said);
+    return said;
   }
   case 7: {
     block content;
@@ -291,7 +286,7 @@ parcel_ptr adversary::garbage(const member& x) {
     content.parent = random_digest();
     content.executed = {odd(), random_digest()};
     content.time_ms = static_cast<std::int64_t>(odd());
-    return make_parcel(proposal{seal(x.keys, content), {random_certificate(x)}});
+    return proposal{seal(x.keys, content), {random_certificate(x)}};
   }
   default: {
     batch content;
@@ -299,9 +294,15 @@ parcel_ptr adversary::garbage(const member& x) {
     content.seq = odd();
     content.parent = random_digest();
     content.operations.emplace_back();
-    return make_parcel(batch_message{seal(x.keys, content)});
+    return batch_message{seal(x.keys, content)};
   }
   }
+}
+
+/// What a peer's link lets through: the rest is refused when its frame is opened.
+parcel_ptr adversary::garbage(const member& x) {
+  auto opened = open_frame(make_frame(odd_message(x)));
+  return opened ? make_parcel(std::move(*opened)) : make_parcel(status{});
 }
 
 // --- what it learns

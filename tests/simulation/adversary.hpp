@@ -25,7 +25,7 @@ public:
   void outgoing(process& from, node_index to, const parcel_ptr& what);
   void incoming(const process& at, const parcel_ptr& what);
   void start();
-  /// From now on its nodes are silent, or behave.
+  /// From now on its nodes are silent.
   void stop();
   bool active() const { return active_; }
 
@@ -55,6 +55,7 @@ private:
   parcel_ptr fork(member& x, const batch_ptr& honest);
   void equivocate(node_index self, member& x, node_index to, const vote& honest);
   parcel_ptr garbage(const member& x);
+  wire_message odd_message(const member& x);
   certificate random_certificate(const member& x);
 
   // what it learns
@@ -82,7 +83,7 @@ private:
   world& home_;
   random_source chance_;
   std::map<node_index, member> members_;
-  bool active_ = true, honest_after_ = false;
+  bool active_ = true;
   std::unordered_set<std::uint64_t> seen_;
   std::vector<parcel_ptr> heard_; ///< for replays; bounded
   std::map<view_number, std::vector<block_ptr>> blocks_;

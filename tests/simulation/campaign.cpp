@@ -6,7 +6,7 @@
 
 namespace tallymesh::simulation {
 
-static void add(campaign_outcome& sum, const outcome& one) {
+void add(campaign_outcome& sum, const outcome& one) {
   ++sum.seeds;
   sum.operations += one.operations;
   sum.blocks += one.blocks;

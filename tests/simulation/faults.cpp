@@ -110,7 +110,6 @@ void world::crash_one() {
   if (auto* who = pick_running()) {
     count(fault::crash);
     who->crash();
-    restart_later(*who, 5'000'000);
   }
 }
 
@@ -118,10 +117,7 @@ void world::crash_all() {
   count(fault::mesh_crash);
   note(nullptr, [] { return std::string("the whole mesh loses power"); });
   for (const auto& each : processes_)
-    if (each->running() && each->honest()) {
-      each->crash();
-      restart_later(*each, 2'000'000);
-    }
+    if (each->running() && each->honest()) each->crash();
 }
 
 /// Right after a commit: what was stored is there, what should follow was not sent, or to some.
@@ -129,7 +125,6 @@ void world::arm_crash() {
   if (auto* who = pick_running()) {
     who->arm_crash(static_cast<int>(plan_.between(1, 6)),
                    static_cast<int>(plan_.below(nodes_.size + 1u)));
-    after(plan_.between(100'000, 3'000'000), [this, who] { restart_later(*who, 1'000'000); });
   }
 }
 
@@ -140,8 +135,6 @@ void world::crash_on_certificate() {
     if (each->running() && each->honest()) {
       each->arm_crash(static_cast<int>(plan_.between(1, 3)),
                       static_cast<int>(plan_.below(nodes_.size)));
-      after(plan_.between(500'000, 1'500'000),
-            [this, who = each.get()] { restart_later(*who, 500'000); });
     }
 }
 

@@ -62,6 +62,7 @@ void world::crashed(process& who) {
     link_of(node, peer).up = false;
     check_link(node, peer);
   }
+  restart_later(who, plan_.chance(500) ? 300'000 : 4'000'000);
 }
 
 /// After whatever may have changed it: both ends notice a little later.

@@ -110,6 +110,7 @@ struct campaign_outcome {
   std::array<std::uint64_t, fault_count> by_fault{};
   std::optional<outcome> first_failure; ///< of the lowest seed that failed
 };
+void add(campaign_outcome& sum, const outcome& one);
 campaign_outcome run(const campaign& what);
 
 } // namespace tallymesh::simulation

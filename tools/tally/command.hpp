@@ -79,6 +79,7 @@ void add_status(command& program);    ///< status, compare
 void add_store(command& program);     ///< store, delete
 void add_query(command& program);     ///< get, list, history, trace
 void add_bench(command& program);     ///< bench load, bench latency
+void add_simulate(command& program);
 void add_version(command& program);
 
 } // namespace tallymesh::tally

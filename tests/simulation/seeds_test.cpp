@@ -1,0 +1,105 @@
+// Meshes of several sizes through many seeds; the same seed twice; seeds that once failed.
+#define BOOST_TEST_MODULE simulation_seeds
+#include "tests/simulation/simulation.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <thread>
+
+using namespace tallymesh::simulation;
+
+namespace {
+
+std::string describe(const outcome& x) {
+  std::string text = std::to_string(x.nodes) + " nodes, seed " + std::to_string(x.seed);
+  for (const auto& each : x.violations)
+    text += ": at " + std::to_string(each.at_ms) + " ms, n" + std::to_string(each.node) + ", ["
+            + each.rule + "] " + each.text;
+  return text;
+}
+
+campaign_outcome run_seeds(std::uint16_t nodes, std::uint64_t seeds) {
+  campaign what;
+  what.base.nodes = nodes;
+  what.first_seed = 1;
+  what.seeds = seeds;
+  what.jobs = std::max(1u, std::thread::hardware_concurrency());
+  return run(what);
+}
+
+void check_seeds(std::uint16_t nodes, std::uint64_t seeds) {
+  const auto all = run_seeds(nodes, seeds);
+  BOOST_TEST(all.seeds == seeds);
+  BOOST_TEST(all.blocks > 0);
+  BOOST_TEST(all.violations == 0, (all.first_failure ? describe(*all.first_failure) : ""));
+  BOOST_TEST_MESSAGE(nodes << " nodes: " << all.seeds << " seeds, "
+                           << all.virtual_ms / 3'600'000.0 << " simulated hours, " << all.faults
+                           << " faults");
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_same_seed_gives_the_same_trace) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    options what;
+    what.nodes = seed % 2 ? 4 : 7;
+    what.seed = seed;
+    const auto once = run(what);
+    std::uint64_t lines = 0;
+    what.trace = [&](std::string_view) { ++lines; }; // being watched changes nothing
+    const auto again = run(what);
+    BOOST_TEST(once.trace_digest == again.trace_digest);
+    BOOST_TEST(once.events == again.events);
+    BOOST_TEST(once.virtual_ms == again.virtual_ms);
+    BOOST_TEST(lines > 0);
+    what.seed = seed + 1000;
+    BOOST_TEST(run(what).trace_digest != once.trace_digest);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_mesh_of_four_keeps_its_promises_whatever_happens) {
+  check_seeds(4, 1500);
+}
+BOOST_AUTO_TEST_CASE(a_mesh_of_seven_keeps_its_promises_whatever_happens) {
+  check_seeds(7, 600);
+}
+BOOST_AUTO_TEST_CASE(a_mesh_of_five_keeps_its_promises_whatever_happens) {
+  check_seeds(5, 100);
+}
+BOOST_AUTO_TEST_CASE(a_mesh_of_ten_keeps_its_promises_whatever_happens) { check_seeds(10, 40); }
+BOOST_AUTO_TEST_CASE(a_node_alone_keeps_its_promises_whatever_happens) { check_seeds(1, 200); }
+
+BOOST_AUTO_TEST_CASE(every_kind_of_fault_is_among_the_faults) {
+  const auto all = run_seeds(7, 300);
+  for (std::size_t i = 0; i < fault_count; ++i)
+    BOOST_TEST(all.by_fault[i] > 0, to_string(static_cast<fault>(i)) << " never happened");
+}
+
+namespace {
+struct once_failed {
+  std::uint16_t nodes;
+  std::uint64_t seed;
+  std::uint32_t strategies;
+  bool benign_faults;
+  const char* story;
+};
+constexpr once_failed regressions[] = {
+    {4, 465, 0, true,
+     "after a crash of all, nodes that had nullified the best parent's view saw no work"},
+    {4, 7, strategy::all, false, "a liar's height was asked for without end"},
+    {4, 36, strategy::all, false, "an equivocating leader made an honest node look faulty"},
+    {4, 491, strategy::all, false, "a fetch that a claim and a cut shared was never given up"},
+    {4, 21, strategy::all, false, "a forked lane kept some nodes awake and others idle"},
+};
+} // namespace
+
+BOOST_AUTO_TEST_CASE(what_once_failed_passes) {
+  for (const auto& each : regressions) {
+    options what;
+    what.nodes = each.nodes;
+    what.seed = each.seed;
+    what.strategies = each.strategies;
+    what.benign_faults = each.benign_faults;
+    const auto result = run(what);
+    BOOST_TEST(result.passed(), each.story << ": " << describe(result));
+  }
+}
