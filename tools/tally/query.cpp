@@ -55,9 +55,20 @@ std::string time_text(std::int64_t ms) {
   return std::string(text, size);
 }
 
+/// One side of a change. Where both sides hold a row, only the fields that differ: that is what
+/// changed, and a line stays readable.
 std::string row_text(const json::value& x, std::string_view side) {
   const auto* row = member(x, side);
-  return row == nullptr || row->is_null() ? "-" : json::serialize(*row);
+  if (row == nullptr || !row->is_object()) return "-";
+  const auto* other = member(x, side == "before" ? "after" : "before");
+  std::string text;
+  for (const auto& [name, field] : row->get_object()) {
+    const auto* there = other == nullptr ? nullptr : member(*other, name);
+    if (there != nullptr && *there == field) continue;
+    if (!text.empty()) text += ", ";
+    text += std::string(name) + "=" + shown(field);
+  }
+  return text;
 }
 
 exit_code run_get(const query_options& options, const invocation& told) {
