@@ -133,9 +133,8 @@ result<std::unique_ptr<vote_log>> vote_log::open(const std::filesystem::path& di
   about.databases = {"records"};
   about.chain = domain.chain;
   about.may_create = !expect_existing;
-  about.if_missing =
-      "The ledger has blocks, so this node may have voted before and must not vote "
-      "again with this key: let it observe only, and rejoin with a new key";
+  about.if_missing = "This node may have voted before and must not vote "
+                     "again with this key: let it observe only, and rejoin with a new key";
   auto env = environment::open(directory, std::move(about));
   if (!env) return env.error();
   return std::unique_ptr<vote_log>(new vote_log(std::move(*env)));

@@ -128,6 +128,31 @@ void keep_evidence(const context& context, const evidence& x) {
   std::ofstream(file, std::ios::app) << culprit << ' ' << to_hex(encode(x)) << '\n';
 }
 
+/// Beside the key, not in the data directory: a node whose data was wiped must still know that
+/// its key has signed votes which it no longer remembers (S16).
+static std::filesystem::path vote_key_mark(const configs::node_config& config) {
+  auto file = config.vote_key_file;
+  return file += ".used";
+}
+
+static bool key_has_voted(const configs::node_config& config) {
+  std::error_code failed;
+  return std::filesystem::exists(vote_key_mark(config), failed);
+}
+
+static void remember_that_key_votes(const configs::node_config& config) {
+  if (key_has_voted(config)) return;
+  const auto file = vote_key_mark(config);
+  std::ofstream(file)
+      << "This vote key has been used. If the node's data is lost, make a new key: "
+         "votes that were forgotten must not be contradicted.\n";
+  if (!key_has_voted(config))
+    spdlog::warn(
+        "cannot create {}: if the data directory is lost, the node will not notice that "
+        "its key has voted before",
+        file.string());
+}
+
 result<std::shared_ptr<context>> open_context(configs::node_config config) {
   auto keys = configs::load_keys(config);
   if (!keys) return keys.error();
@@ -144,8 +169,9 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
   if (!batches) return batches.error();
   const auto head = (*ledger)->head();
   if (!head) return head.error();
-  auto votes =
-      storage::vote_log::open(config.data_directory / "votes", domain, head->height > 0);
+  auto votes = storage::vote_log::open(config.data_directory / "votes", domain,
+                                       head->height > 0 || key_has_voted(config));
+  if (votes) remember_that_key_votes(config);
   if (!votes && votes.error().code != errc::not_found && votes.error().code != errc::damaged)
     return votes.error();
   if (!votes)

@@ -160,6 +160,8 @@ public:
     load<caf::io::middleman>();
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", std::size_t{2});
+    // One peer must not hold the middleman's thread for megabytes at a time.
+    set("middleman.max-consecutive-reads", std::size_t{4});
   }
 };
 
