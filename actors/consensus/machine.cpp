@@ -498,8 +498,10 @@ machine::validity machine::judge(const sealed_block& block, const held_block& pa
   const auto& x = block.content;
   const auto& before = parent.block->content;
   if (x.height != before.height + 1 || x.parent_view != before.view) return validity::never;
-  if (x.time_ms < before.time_ms || x.time_ms > now_.wall_ms + settings_.clock_tolerance_ms)
-    return validity::never;
+  // What the parent's time was is agreed already: clocks that were ahead and went back stop
+  // nothing.
+  const auto latest = std::max(before.time_ms, now_.wall_ms + settings_.clock_tolerance_ms);
+  if (x.time_ms < before.time_ms || x.time_ms > latest) return validity::never;
   std::uint64_t batches = 0;
   for (const auto& tip : x.cut) {
     if (tip.lane >= settings_.nodes.size || tip.seq <= parent.full_cut[tip.lane].seq)
