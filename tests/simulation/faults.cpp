@@ -140,20 +140,22 @@ void world::crash_on_certificate() {
 
 // --- clocks and disks
 
+/// One clock at a time may be hours off: more would be more faulty nodes than the mesh bears.
 void world::jump_clock() {
-  if (auto* who = pick_running()) {
-    count(fault::clock_jump);
-    // One clock at a time may be hours off; alone in a mesh it stays within the tolerance.
-    const auto most = nodes_.size < 4 ? 10'000 : 4'000'000;
-    auto& offset = who->traits().wall_offset_ms;
-    const auto before = offset;
-    offset = plan_.between(-most, most);
-    note(who, [&] {
-      return "its clock jumps to " + std::to_string(who->traits().wall_offset_ms) + " ms off";
-    });
-    after(plan_.between(100'000, 2'000'000),
-          [who, before] { who->traits().wall_offset_ms = before; });
-  }
+  auto* who = pick_running();
+  if (!who || clock_is_off_) return;
+  count(fault::clock_jump);
+  clock_is_off_ = true;
+  auto& offset = who->traits().wall_offset_ms;
+  const auto before = offset;
+  offset = plan_.between(-4'000'000, 4'000'000);
+  note(who, [&] {
+    return "its clock jumps to " + std::to_string(who->traits().wall_offset_ms) + " ms off";
+  });
+  after(plan_.between(100'000, 2'000'000), [this, who, before] {
+    who->traits().wall_offset_ms = before;
+    clock_is_off_ = false;
+  });
 }
 
 void world::slow_disk() {

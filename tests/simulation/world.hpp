@@ -146,7 +146,7 @@ private:
   consensus::settings agreement_template_;
   std::int64_t heal_us_ = 0;
   std::set<node_index> amnesiacs_;
-  bool healed_ = false, over_ = false;
+  bool healed_ = false, over_ = false, clock_is_off_ = false;
   std::optional<std::int64_t> silent_since_us_; ///< the watched silence began
 
   std::int64_t now_us_ = 0;
