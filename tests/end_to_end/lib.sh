@@ -51,10 +51,10 @@ file_has() {
 
 # within SECONDS COMMAND...: asks again until the command succeeds, for what announces no event.
 within() {
-  local end=$((SECONDS + $1))
+  local end_ms=$(($(date +%s%3N) + $1 * 1000))
   shift
   until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || fail "not in time: $*"
+    [ "$(date +%s%3N)" -lt "$end_ms" ] || fail "not in time: $*"
     sleep 0.05
   done
 }
