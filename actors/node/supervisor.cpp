@@ -33,6 +33,7 @@ std::string_view to_string(family x) {
 struct supervisor_state {
   static inline const char* name = "node";
   context_ptr context;
+  link_factory make_links;
   std::map<caf::actor_addr, family> alive;
   wiring wired;
   caf::actor links;
@@ -110,9 +111,8 @@ void start(self_ptr self, family which) {
     if (state.links) self->send(state.links, sink_atom::value, state.wired.switchboard);
     break;
   case family::links:
-    state.links = watch(self, which,
-                        peer_link::spawn_links(system, settings_of_links(*state.context),
-                                               state.wired.switchboard));
+    state.links =
+        watch(self, which, state.make_links(system, *state.context, state.wired.switchboard));
     break;
   case family::gateway:
     state.wired.gateway = watch(self, which, gateway::spawn_gateway(system, state.context));
@@ -173,8 +173,9 @@ void child_ended(self_ptr self, const caf::down_msg& down) {
   restart_later(self, which, reason);
 }
 
-caf::behavior behaviour(self_ptr self, context_ptr context) {
+caf::behavior behaviour(self_ptr self, context_ptr context, link_factory links) {
   self->state.context = std::move(context);
+  self->state.make_links = std::move(links);
   prepare(self);
   self->set_down_handler([self](const caf::down_msg& down) { child_ended(self, down); });
   self->set_exit_handler([self](const caf::exit_msg&) {
@@ -190,14 +191,19 @@ caf::behavior behaviour(self_ptr self, context_ptr context) {
         start(self, static_cast<family>(which));
         rewire(self);
       },
+      [=](introspect_atom) { return std::make_shared<const wiring>(self->state.wired); },
       [=](reload_atom) { self->send(self->state.wired.gateway, reload_atom::value); },
   };
 }
 
 } // namespace
 
-caf::actor spawn_node(caf::actor_system& system, context_ptr context) {
-  return system.spawn(behaviour, std::move(context));
+caf::actor tcp_links(caf::actor_system& system, const context& context, caf::actor sink) {
+  return peer_link::spawn_links(system, settings_of_links(context), std::move(sink));
+}
+
+caf::actor spawn_node(caf::actor_system& system, context_ptr context, link_factory links) {
+  return system.spawn(behaviour, std::move(context), std::move(links));
 }
 
 } // namespace tallymesh::node

@@ -8,11 +8,21 @@
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <functional>
 
 namespace tallymesh::node {
 
+/// Starts what brings peers: an actor that delivers to `sink` what messages/caf_types.hpp
+/// lists, and to the next one when it is sent (sink_atom, sink).
+using link_factory =
+    std::function<caf::actor(caf::actor_system&, const context&, caf::actor sink)>;
+
+/// Peer links over TLS, as the config and genesis say.
+caf::actor tcp_links(caf::actor_system& system, const context& context, caf::actor sink);
+
 /// Runs until it is sent an exit message: then the gateway drains, all children end, and it
-/// ends.
-caf::actor spawn_node(caf::actor_system& system, context_ptr context);
+/// ends. Answers (introspect_atom) with its present wiring_ptr.
+caf::actor spawn_node(caf::actor_system& system, context_ptr context,
+                      link_factory links = tcp_links);
 
 } // namespace tallymesh::node
