@@ -1,0 +1,268 @@
+// Four whole nodes in one process, joined by plain handles instead of TLS links: they agree,
+// and a supervisor starts again whichever child ends, with nothing lost.
+#include "actors/node/supervisor.hpp"
+#include "actors/node/wiring.hpp"
+#include "actors/peer_link/links.hpp"
+#include "tools/tally/comparison.hpp"
+#include "tools/tally/loader.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace tallymesh;
+namespace tally = tallymesh::tally;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A new mesh of `nodes` in a directory that ends with this.
+struct made_mesh {
+  std::filesystem::path directory;
+  explicit made_mesh(const std::string& nodes) {
+    std::string name = std::filesystem::temp_directory_path() / "one_process.XXXXXX";
+    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
+    directory = name;
+    const auto command = std::string(TALLY_PROGRAM) + " init " + name + "/mesh --nodes " + nodes
+                         + " --contract " + CONTRACT_FILE + " > /dev/null";
+    BOOST_REQUIRE(std::system(command.c_str()) == 0);
+  }
+  ~made_mesh() {
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+  }
+  made_mesh(const made_mesh&) = delete;
+  made_mesh& operator=(const made_mesh&) = delete;
+
+  node::context_ptr open(const std::string& name) const {
+    auto config = configs::load_node(directory / "mesh" / name / "node.toml");
+    BOOST_REQUIRE(config);
+    auto context = node::open_context(std::move(*config));
+    BOOST_REQUIRE_MESSAGE(context, context.error().context);
+    return *context;
+  }
+};
+
+/// Stands where each node's peer links would be, and joins every pair of switchboards.
+class joints {
+public:
+  explicit joints(caf::actor_system& system) : system_(system) {}
+
+  node::link_factory factory() {
+    return [this](caf::actor_system& system, const node::context& context, caf::actor sink) {
+      const auto self = context.self();
+      join(self, std::move(sink));
+      return system.spawn([this, self](caf::event_based_actor*) -> caf::behavior {
+        return {[this, self](sink_atom, const caf::actor& next) { join(self, next); }};
+      });
+    };
+  }
+  void cut_all() {
+    const std::lock_guard guard(lock_);
+    for (const auto& each : pairs_)
+      caf::anon_send_exit(each, caf::exit_reason::user_shutdown);
+    pairs_.clear();
+    sinks_.clear();
+  }
+
+private:
+  /// A pair that a new sink replaces stays until the end, unused: its "down" would come after
+  /// the new pair's "up".
+  void join(node_index self, caf::actor sink) {
+    const std::lock_guard guard(lock_);
+    for (const auto& [other, theirs] : sinks_)
+      if (other != self)
+        pairs_.push_back(peer_link::connect_local(system_, sink, self, theirs, other).first);
+    sinks_[self] = std::move(sink);
+  }
+  caf::actor_system& system_;
+  std::mutex lock_;
+  std::map<node_index, caf::actor> sinks_;
+  std::vector<caf::actor> pairs_;
+};
+
+struct system_config : caf::actor_system_config {
+  system_config() {
+    load<caf::io::middleman>();
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", std::size_t{2});
+    spdlog::set_level(spdlog::level::off);
+  }
+};
+
+node::wiring_ptr wiring_of(caf::scoped_actor& asking, const caf::actor& of) {
+  node::wiring_ptr out;
+  asking->request(of, 10s, introspect_atom::value)
+      .receive([&](const node::wiring_ptr& x) { out = x; },
+               [](const caf::error&) { BOOST_FAIL("the supervisor does not answer"); });
+  return out;
+}
+
+void end_and_wait(caf::scoped_actor& self, const std::vector<caf::actor>& supervisors) {
+  for (const auto& each : supervisors) {
+    self->monitor(each);
+    self->send_exit(each, caf::exit_reason::user_shutdown);
+  }
+  for (std::size_t i = 0; i < supervisors.size(); ++i)
+    self->receive([](const caf::down_msg&) {},
+                  caf::after(20s) >> [] { BOOST_FAIL("a node does not end"); });
+}
+
+struct four_nodes {
+  made_mesh files{"hq:level1,coop:level2,platform:level3,service:service"};
+  std::vector<tally::gateway> gateways;
+  system_config config;
+  caf::actor_system system{config};
+  caf::scoped_actor self{system};
+  joints joined{system};
+  std::vector<caf::actor> nodes;
+  std::uint64_t next_row = 0;
+
+  four_nodes() {
+    tally::place where;
+    where.mesh = files.directory / "mesh";
+    gateways = tally::find_gateways(where).value();
+    for (const auto& each : gateways)
+      nodes.push_back(node::spawn_node(system, files.open(each.node), joined.factory()));
+  }
+  ~four_nodes() {
+    end_and_wait(self, nodes);
+    joined.cut_all();
+  }
+
+  void store(std::uint64_t rows, const std::function<void(std::uint64_t)>& before_row) {
+    tally::load_settings settings;
+    settings.request_rows = 25;
+    settings.give_up_after = 60s;
+    tally::loader loader{gateways, *tally::table_name::from_text("divisions.streets"),
+                         settings};
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      before_row(i);
+      auto code = std::to_string(next_row++);
+      code.insert(0, 9 - code.size(), '0');
+      const auto row = R"({"code":")" + code
+                       + R"(","name":"x","areaCode":"110101","cityCode":"1101",)"
+                         R"("provinceCode":"11"})";
+      BOOST_REQUIRE(loader.add(i / 25 % gateways.size(), {i + 1, row, ""}, [] {}));
+    }
+    const auto done = loader.finish([] {});
+    BOOST_REQUIRE_MESSAGE(done, done.error().context);
+    BOOST_TEST(done->stored == rows);
+  }
+
+  /// All four hold every row that was stored, and executed the same.
+  void check_identical() {
+    auto clients = tally::clients_of(gateways);
+    std::vector<tally::node_digest> said;
+    tally::comparison verdict;
+    BOOST_TEST(tally::poll_until(60s, 50ms, [&] {
+      said.clear();
+      const auto answers = tally::ask_all(clients, "/v1/digest");
+      for (std::size_t i = 0; i < answers.size(); ++i)
+        said.push_back(tally::node_digest::from(gateways[i].node, answers[i]));
+      verdict = tally::compare(said);
+      return verdict.complete;
+    }));
+    for (const auto& each : verdict.differences)
+      BOOST_TEST_MESSAGE(each);
+    BOOST_TEST(verdict.identical);
+    for (const auto& each : said) {
+      BOOST_TEST(each.execution == said.front().execution);
+      BOOST_TEST(each.tables.at("divisions.streets").records == next_row);
+    }
+  }
+
+  using choice = std::function<caf::actor(const node::wiring&)>;
+  /// Ends one child of a node in the midst of work, and returns the wiring before and after.
+  std::pair<node::wiring_ptr, node::wiring_ptr> end_child(std::size_t of,
+                                                          const choice& chosen) {
+    const auto before = wiring_of(self, nodes[of]);
+    auto after = before;
+    store(600, [&](std::uint64_t row) {
+      if (row == 300) self->send_exit(chosen(*before), caf::exit_reason::kill);
+    });
+    BOOST_TEST(tally::poll_until(20s, 10ms, [&] {
+      after = wiring_of(self, nodes[of]);
+      return chosen(*after) != chosen(*before);
+    }));
+    store(200, [](std::uint64_t) {});
+    check_identical();
+    return {before, after};
+  }
+  void end_core_actor(std::size_t of, const choice& chosen) {
+    const auto [before, after] = end_child(of, chosen);
+    BOOST_TEST((before->core.ledger_writer != after->core.ledger_writer));
+    BOOST_TEST((before->core.contract_executor != after->core.contract_executor));
+    BOOST_TEST((before->core.consensus != after->core.consensus));
+    BOOST_TEST((before->core.mempool != after->core.mempool));
+    BOOST_TEST((before->switchboard == after->switchboard));
+    BOOST_TEST((before->gateway == after->gateway));
+  }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(one_process)
+
+/// Forks while no other thread runs, so it is the first.
+BOOST_AUTO_TEST_CASE(more_than_five_restarts_in_thirty_seconds_end_the_process) {
+  const made_mesh files{"hq:level1"};
+  const auto child = ::fork();
+  BOOST_REQUIRE(child >= 0);
+  if (child == 0) {
+    system_config config;
+    caf::actor_system system{config};
+    caf::scoped_actor self{system};
+    const auto node = node::spawn_node(system, files.open("hq"));
+    for (int i = 0; i < 6; ++i) {
+      const auto ended = wiring_of(self, node)->gateway;
+      self->send_exit(ended, caf::exit_reason::kill);
+      if (!tally::poll_until(20s, 5ms, [&] { return wiring_of(self, node)->gateway != ended; }))
+        ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_REQUIRE(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 74);
+}
+
+BOOST_AUTO_TEST_CASE(four_nodes_joined_by_handles_execute_the_same) {
+  four_nodes mesh;
+  mesh.store(2000, [](std::uint64_t) {});
+  mesh.check_identical();
+}
+
+BOOST_AUTO_TEST_CASE(core_actors_restart_together_and_nothing_is_lost) {
+  four_nodes mesh;
+  mesh.end_core_actor(0, [](const node::wiring& x) { return x.core.mempool; });
+  mesh.end_core_actor(1, [](const node::wiring& x) { return x.core.consensus; });
+  mesh.end_core_actor(2, [](const node::wiring& x) { return x.core.contract_executor; });
+  mesh.end_core_actor(3, [](const node::wiring& x) { return x.core.ledger_writer; });
+}
+
+BOOST_AUTO_TEST_CASE(the_gateway_restarts_alone) {
+  four_nodes mesh;
+  const auto [before, after] =
+      mesh.end_child(1, [](const node::wiring& x) { return x.gateway; });
+  BOOST_TEST((before->core.consensus == after->core.consensus));
+  BOOST_TEST((before->core.mempool == after->core.mempool));
+  BOOST_TEST((before->switchboard == after->switchboard));
+}
+
+BOOST_AUTO_TEST_CASE(the_switchboard_restarts_alone) {
+  four_nodes mesh;
+  const auto [before, after] =
+      mesh.end_child(2, [](const node::wiring& x) { return x.switchboard; });
+  BOOST_TEST((before->core.consensus == after->core.consensus));
+  BOOST_TEST((before->core.mempool == after->core.mempool));
+  BOOST_TEST((before->gateway == after->gateway));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
