@@ -12,7 +12,8 @@ constexpr std::size_t max_inline_nullifications = 64; // S6
 constexpr std::size_t max_range_blocks = 1024;        // S17: more than any honest node sends
 constexpr std::size_t required_ahead = 8; // final blocks whose batches are fetched at once
 constexpr std::size_t remembered_executions = 1024;
-constexpr std::size_t early_attestations = 16; // a peer
+constexpr std::size_t early_attestations = 16;        // a peer
+constexpr std::uint64_t tolerated_bad_signatures = 8; // a link
 constexpr block_height near_gap = 8;           // behind by more: catching up, fetch ranges
 constexpr std::uint64_t max_backoff_steps = 8; // 1.5^8 = 25.6, capped at 25 below
 
@@ -115,7 +116,7 @@ void machine::on(const started&) {
 }
 
 void machine::on(const received& x) {
-  if (x.from >= peers_.size() || x.from == self()) return;
+  if (x.from >= peers_.size() || x.from == self() || ignored(x.from)) return;
   peers_[x.from].heard_ms = now_.monotonic_ms;
   std::visit([&](const auto& message) { read(x.from, message); }, x.message);
 }
@@ -123,6 +124,7 @@ void machine::on(const received& x) {
 void machine::on(const peer_up& x) {
   if (x.peer >= peers_.size() || x.peer == self()) return;
   peers_[x.peer].up = true;
+  peers_[x.peer].bad_signatures = 0;
   peers_[x.peer].heard_ms = now_.monotonic_ms;
   emit(send{x.peer, own_status()}); // S14: and on link-up
 }
@@ -144,7 +146,11 @@ void machine::on(const work_changed& x) {
 
 void machine::on(const cut_built& x) {
   const auto parent = best_parent();
-  if (!cut_asked_ || parent.block != x.parent) return;
+  if (!cut_asked_) return;
+  if (parent.block != x.parent) {
+    cut_asked_ = false; // a better parent came meanwhile: ask again
+    return;
+  }
   if (!x.cut.empty()) propose(parent, x.cut);
   // Nothing may follow after all: cut_asked_ stays set until the mempool reports other work.
 }
@@ -182,6 +188,8 @@ void machine::on(const executed& x) {
     return each.second.block->content.view < view
            || (each.second.block->content.view == view && each.first != executed_.block->id);
   });
+  wanted_
+      .clear(); // what is still needed asks again; a block that all pruned is asked for no more
   emit(prune{view});
 }
 
@@ -193,28 +201,36 @@ void machine::on(const alarm_rang&) {
 // --- messages
 
 void machine::read(node_index from, const proposal& x) {
-  if (x.justification.size() > limits::max_justification) return;
-  for (const auto& each : x.justification)
-    read(from, each);
   const auto& block = *x.block;
   const auto view = block.content.view;
-  if (!in_window(view) || block.content.epoch != settings_.nodes.epoch) return;
-  if (block.leader != settings_.nodes.leader(view)) return; // S7.2
+  if (x.justification.size() > limits::max_justification || view <= finalized_view_
+      || block.content.epoch != settings_.nodes.epoch
+      || block.leader != settings_.nodes.leader(view)) // S7.2
+    return;
+  const auto* before = find_view(view);
+  if (before && before->reported.contains(block.leader))
+    return; // a proven liar costs nothing more
+  if (!before || !before->proposal || before->proposal->id != block.id)
+    if (!vouched(from, settings_.keys.check(block.as_item()))) return; // S7.2
+  for (const auto& each : x.justification) {
+    if (each.view <= finalized_view_ || each.view >= view) continue;
+    read(from, each);
+    if (ignored(from)) return;
+  }
+  if (!in_window(view)) return;
   auto& at = view_at(view);
   if (at.proposal && at.proposal->id == block.id) return;
-  if (!settings_.keys.check(block.as_item())) return; // S7.2
-  if (at.proposal) {                                  // S7.2: only the first one counts; S18
-    if (at.reported.insert(block.leader).second) {
-      ++evidence_;
-      emit(observed{{at.proposal->as_item(), block.as_item()}});
-    }
+  if (at.proposal) { // S7.2: only the first one counts; S18
+    at.reported.insert(block.leader);
+    ++evidence_;
+    emit(observed{{at.proposal->as_item(), block.as_item()}});
     return;
   }
   at.proposal = x.block;
   hold(x.block);
 }
 
-void machine::read(node_index, const vote& x) {
+void machine::read(node_index from, const vote& x) {
   const bool known_kind = x.kind == item_kind::notarize || x.kind == item_kind::nullify
                           || x.kind == item_kind::finalize;
   if (!known_kind || x.signer >= settings_.nodes.size || !in_window(x.position)) return;
@@ -223,15 +239,20 @@ void machine::read(node_index, const vote& x) {
   const auto first = votes_of(at, x.kind).find(x.signer);
   if (first != votes_of(at, x.kind).end() && first->second.what == x.what)
     return; // S4: the first never changes
-  if (!settings_.keys.check(x)) return;
+  if (first != votes_of(at, x.kind).end() && at.reported.contains(x.signer)) return;
+  if (!vouched(from, settings_.keys.check(x))) return;
   add_vote(x);
 }
 
-void machine::read(node_index, const certificate& x) {
+void machine::read(node_index from, const certificate& x) {
   // A finalization is good however far ahead; others only near the frontier (S4).
   if (x.view <= finalized_view_ || (x.kind != item_kind::finalize && !in_window(x.view)))
     return;
-  add_certificate(x, false);
+  if (const auto* at =
+          find_view(x.view)) // S4: held already; verifying again would tell nothing
+    if (const auto& held = certificate_of(*at, x.kind); held && held->block == x.block) return;
+  if (vouched(from, verify(x, settings_.nodes, settings_.keys).has_value()))
+    add_certificate(x, true);
 }
 
 void machine::read(node_index from, const status& x) {
@@ -245,15 +266,15 @@ void machine::read(node_index from, const fetch_block& x) {
     emit(send{from, fetched_block{held->block}});
 }
 
-void machine::read(node_index, const fetched_block& x) {
-  // Asked for by digest, so the digest is proof enough.
-  if (wanted_.erase(x.block->id) > 0) hold(x.block);
+void machine::read(node_index from, const fetched_block& x) {
+  // The digest was asked for; leader and signature travel beside it.
+  if (wanted_.contains(x.block->id) && vouched(from, is_by_its_leader(*x.block))) hold(x.block);
 }
 
 void machine::read(node_index from, const fetch_range& x) {
   auto& peer = peers_[from];
   if (x.from == 0 || x.from > executed_.block->content.height) return;
-  if (peer.range_served_ms + 10 > now_.monotonic_ms && peer.range_served_ms != 0)
+  if (peer.range_served_ms + 50 > now_.monotonic_ms && peer.range_served_ms != 0)
     return; // bounds a flood
   peer.range_served_ms = now_.monotonic_ms;
   emit(serve_range{from, x.from});
@@ -270,10 +291,14 @@ void machine::read(node_index from, const fetched_range& x) {
       || last.content.height <= final_height())
     return;
   // S17: the certificate, then hash links backwards.
-  if (!verify(x.finalization, settings_.nodes, settings_.keys)) return;
+  if (!vouched(from, verify(x.finalization, settings_.nodes, settings_.keys).has_value()))
+    return;
   for (std::size_t i = x.blocks.size(); i-- > 1;)
     if (x.blocks[i]->content.parent != x.blocks[i - 1]->id
         || x.blocks[i]->content.height != x.blocks[i - 1]->content.height + 1)
+      return;
+  for (const auto& each : x.blocks)
+    if (each->content.height > final_height() && !vouched(from, is_by_its_leader(*each)))
       return;
   for (const auto& each : x.blocks)
     if (each->content.height > final_height()) hold(each);
@@ -282,16 +307,36 @@ void machine::read(node_index from, const fetched_range& x) {
   if (from == range_peer_) range_asked_ms_.reset();
 }
 
-void machine::read(node_index, const attestation& x) {
+void machine::read(node_index from, const attestation& x) {
   if (x.item.kind != item_kind::attestation || x.item.signer >= peers_.size()
       || x.item.signer == self())
     return;
   auto& peer = peers_[x.item.signer];
-  if (x.item.position <= peer.attested || !settings_.keys.check(x.item)) return;
+  const auto known = peer.early.find(x.item.position);
+  if (x.item.position <= peer.attested || known != peer.early.end()
+      || !vouched(from, settings_.keys.check(x.item)))
+    return;
   if (x.item.position <= executed_.block->content.height)
     return compare_attestation(x.item.signer, x.item.position, x.item.what);
   peer.early.emplace(x.item.position, x.item.what);
   if (peer.early.size() > early_attestations) peer.early.erase(peer.early.begin());
+}
+
+/// Honest nodes pass on only what they have checked. A link that brings bad signatures is not
+/// listened to until it is made anew, so that checking them cannot be made to fill this node's
+/// time.
+bool machine::vouched(node_index from, bool good) {
+  if (!good) ++peers_[from].bad_signatures;
+  return good;
+}
+
+bool machine::ignored(node_index from) const {
+  return peers_[from].bad_signatures > tolerated_bad_signatures;
+}
+
+bool machine::is_by_its_leader(const sealed_block& block) const {
+  return block.leader == settings_.nodes.leader(block.content.view)
+         && settings_.keys.check(block.as_item());
 }
 
 // --- votes and certificates
@@ -348,6 +393,12 @@ bool machine::add_certificate(const certificate& x, bool verified) {
     finalized_block_ = x.block;
     last_finalization_ = x;
     slow_views_ = 0; // S12
+    // Nobody needs single votes of views that are final; during a long catch-up they would add
+    // up.
+    for (auto each = views_.begin(); each != views_.end() && each->first < x.view; ++each)
+      for (auto* votes :
+           {&each->second.notarize, &each->second.nullify, &each->second.finalize})
+        votes->clear();
   }
   return true;
 }
@@ -731,7 +782,8 @@ void machine::want_block(const digest& id, node_index first_peer) {
   if (wanted_.size() >= 4u * settings_.nodes.size) return; // what is still needed asks again
   const auto [at, fresh] = wanted_.try_emplace(id);
   if (!fresh) return;
-  at->second = {now_.monotonic_ms, static_cast<node_index>((first_peer + 1) % peers_.size())};
+  at->second = {now_.monotonic_ms, static_cast<node_index>((first_peer + 1) % peers_.size()),
+                0};
   if (first_peer != self())
     emit(send{first_peer, fetch_block{id}});
   else
@@ -743,6 +795,7 @@ void machine::retry_wanted_blocks() {
   for (auto& [id, want] : wanted_) {
     if (now_.monotonic_ms < want.asked_ms + settings_.delta_ms) continue;
     want.asked_ms = now_.monotonic_ms;
+    ++want.attempts;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
       const auto peer = want.next_peer;
       want.next_peer = static_cast<node_index>((want.next_peer + 1) % peers_.size());
@@ -751,6 +804,10 @@ void machine::retry_wanted_blocks() {
       break;
     }
   }
+  // Nobody has it, it seems. A rogue's word keeps nobody asking; what is still needed asks
+  // again.
+  std::erase_if(wanted_,
+                [&](const auto& each) { return each.second.attempts > 2 * peers_.size(); });
 }
 
 // --- work and time
@@ -849,7 +906,7 @@ void machine::schedule() {
     consider(want.asked_ms + settings_.delta_ms);
   if (range_asked_ms_)
     consider(*range_asked_ms_ + 4 * settings_.delta_ms);
-  else if (behind_since_ms_)
+  else if (behind_since_ms_ && final_chain_.size() < 2 * settings_.undelivered_blocks)
     consider(*behind_since_ms_ + settings_.delta_ms);
   next = std::max(next, now_.monotonic_ms + 1);
   if (next == alarm_ms_) return;
@@ -916,15 +973,25 @@ proposal machine::with_justification(const block_ptr& block) const {
   return x;
 }
 
+/// What at least one honest node says it has executed: f of the claims may be lies.
+block_height machine::claimed_height() const {
+  std::vector<block_height> claims;
+  for (const auto& peer : peers_)
+    claims.push_back(peer.up ? peer.last.finalized_height : 0);
+  std::sort(claims.rbegin(), claims.rend());
+  return claims[settings_.nodes.faulty()];
+}
+
 /// S17: asks one peer at a time for the blocks above what is final here.
 void machine::catch_up() {
   if (range_asked_ms_ && now_.monotonic_ms >= *range_asked_ms_ + 4 * settings_.delta_ms) {
     // What it said of its height counts again when it says it again: a liar is not asked for
     // ever.
     peers_[range_peer_].last.finalized_height = 0;
+    peers_[range_peer_].range_failed_ms = now_.monotonic_ms;
     range_asked_ms_.reset();
   }
-  block_height target = 0;
+  block_height target = 0; // even one node may be the only one that has it
   for (const auto& peer : peers_)
     if (peer.up) target = std::max(target, peer.last.finalized_height);
   if (target <= final_height()) {
@@ -938,11 +1005,15 @@ void machine::catch_up() {
   if (range_asked_ms_) return;
   if (final_chain_.size() >= 2 * settings_.undelivered_blocks)
     return; // goes on when some are executed
-  for (std::size_t i = 0; i < peers_.size(); ++i) {
+  for (std::size_t i = 0; i < 2 * peers_.size(); ++i) {
     range_peer_ = static_cast<node_index>((range_peer_ + 1) % peers_.size());
     const auto& peer = peers_[range_peer_];
     if (range_peer_ == self() || !peer.up || peer.last.finalized_height <= final_height())
       continue;
+    // Who did not answer lately is asked again only if there is nobody else.
+    const bool failed = peer.range_failed_ms != 0
+                        && now_.monotonic_ms < peer.range_failed_ms + 60 * settings_.delta_ms;
+    if (failed && i < peers_.size()) continue;
     range_asked_ms_ = now_.monotonic_ms;
     emit(send{range_peer_, fetch_range{final_height() + 1}});
     return;
@@ -1004,8 +1075,7 @@ snapshot machine::look() const {
   x.pending = work_since_ms_.has_value();
   x.observing = observe_only_;
   x.halted = halted_;
-  for (const auto& peer : peers_)
-    if (peer.up && peer.last.finalized_height > final_height() + near_gap) x.catching_up = true;
+  x.catching_up = claimed_height() > final_height() + near_gap;
   x.nullified_in_a_row = slow_views_;
   x.evidence = evidence_;
   x.views_held = views_.size();

@@ -192,6 +192,8 @@ private:
     std::int64_t range_served_ms = 0;
     status last;
     std::map<block_height, digest> early; ///< attested beyond what is executed here; bounded
+    std::int64_t range_failed_ms = 0;
+    std::uint64_t bad_signatures = 0; ///< on the present link
     block_height attested = 0; ///< the highest height attested with this node's own digest
     std::optional<std::pair<block_height, digest>>
         differing; ///< attested against this node's own digest
@@ -200,6 +202,7 @@ private:
   struct wanted_block {
     std::int64_t asked_ms = 0;
     node_index next_peer = 0;
+    std::size_t attempts = 0;
   };
 
   struct parent_choice {
@@ -282,6 +285,10 @@ private:
   proposal with_justification(const block_ptr& block) const;
   std::string waiting_for() const;
   void catch_up(); // S17
+  block_height claimed_height() const;
+  bool vouched(node_index from, bool good);
+  bool ignored(node_index from) const;
+  bool is_by_its_leader(const sealed_block& block) const;
   void attest(block_height height, const digest& execution);
   void compare_attestation(node_index peer, block_height height, const digest& execution);
 

@@ -18,7 +18,7 @@ constexpr std::size_t answer_batches = 1024;
 constexpr std::size_t asked_at_once = 8;
 constexpr std::size_t asked_per_window = 24;
 constexpr std::int64_t serving_window_ms = 100;
-constexpr std::size_t served_per_window = 64;
+constexpr std::size_t served_per_window = 16;
 constexpr std::uint64_t served_batches_per_window = 1024;
 constexpr std::uint64_t served_batches_at_once = 256;
 /// Forked places of a lane whose proof is kept for peers; each is a batch in memory.
@@ -226,7 +226,7 @@ void machine::seal_one() {
 
 bool machine::acceptable(const batch_ptr& x) const {
   return x && x->content.lane < set_.nodes.size && x->content.epoch == set_.nodes.epoch
-         && x->content.seq > 0;
+         && x->content.seq > 0 && x->body.size() <= set_.block_payload_bytes;
 }
 
 void machine::note_stored(lane_state& lane, const batch_ptr& x) {
@@ -432,7 +432,10 @@ void machine::examine(lane_state& lane, const batch_ptr& x) {
   const auto other = lane.rival(x->tip());
   if (!other) return;
   show_fork(lane, *other, header_of(*x));
-  lane.proofs.try_emplace(x->content.seq, x);
+  const auto waiting = lane.held.find(other->tip.seq);
+  const bool in_memory = waiting != lane.held.end() && waiting->second.header.tip == other->tip;
+  lane.proofs.try_emplace(
+      x->content.seq, fork_proof{x, other->tip, in_memory ? waiting->second.body : nullptr});
   if (lane.proofs.size() > proofs_kept) lane.proofs.erase(std::prev(lane.proofs.end()));
 }
 
@@ -444,16 +447,17 @@ void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claime
     return;
   peer.proven_ms = now_ms_;
   const auto& [place, proof] = *lane.proofs.begin();
-  out_.emplace_back(send{to, fetched_batches{{proof}}});
-  const auto here = lane.on_chain(place);
-  fetch_batches other{here ? here->tip : lane_tip{}, place - 1};
-  if (here && here->tip != proof->tip() && may_serve(to, other))
-    out_.emplace_back(serve_batches{to, other});
+  out_.emplace_back(send{to, fetched_batches{{proof.seen}}});
+  fetch_batches stored{proof.other, place - 1};
+  if (proof.other_body)
+    out_.emplace_back(send{to, fetched_batches{{proof.other_body}}});
+  else if (may_serve(to, stored))
+    out_.emplace_back(serve_batches{to, stored});
 }
 
 void machine::on_message(node_index, const batch_message& message) {
   const auto& x = message.batch;
-  if (!acceptable(x) || x->body.size() > set_.block_payload_bytes) {
+  if (!acceptable(x)) {
     ++dropped_;
     return;
   }

@@ -186,6 +186,12 @@ private:
     batch_header header;
     batch_ptr body;
   };
+  /// Two batches for one place.
+  struct fork_proof {
+    batch_ptr seen;
+    lane_tip other;
+    batch_ptr other_body; ///< none: it is stored
+  };
   struct lane_state {
     lane_tip final_tip;
     std::deque<batch_header> chain; ///< stored; the one after final_tip first; ends in the tip
@@ -194,9 +200,9 @@ private:
     std::map<std::uint64_t, held_batch> held;
     std::vector<claims> peers; ///< one a node
     lane_tip available;
-    std::optional<lane_tip> preferred;         ///< certified, but not yet linked to `chain`
-    std::set<std::uint64_t> forked;            ///< places with evidence
-    std::map<std::uint64_t, batch_ptr> proofs; ///< one side of the first of them, for peers
+    std::optional<lane_tip> preferred;          ///< certified, but not yet linked to `chain`
+    std::set<std::uint64_t> forked;             ///< places with evidence
+    std::map<std::uint64_t, fork_proof> proofs; ///< of the first few of them, for peers
     std::uint64_t highest_claim = 0;
     std::optional<lane_tip> asked;   ///< the claim that is being fetched
     std::size_t turn = 0, tries = 0; ///< whose claim is fetched next, and how many in vain
