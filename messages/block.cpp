@@ -144,6 +144,10 @@ std::string_view to_string(outcome x) {
     return "key_too_long";
   case outcome::no_change:
     return "no_change";
+  case outcome::too_large:
+    return "too_large";
+  case outcome::block_full:
+    return "block_full";
   }
   return "unknown";
 }
@@ -182,6 +186,10 @@ std::string_view describe(outcome x) {
     return "the row's key is longer than 255 bytes when encoded";
   case outcome::no_change:
     return "the row already was exactly this";
+  case outcome::too_large:
+    return "the row would be longer than 256 KiB";
+  case outcome::block_full:
+    return "its block changes too much already; send it again with a new id";
   }
   return "unknown";
 }

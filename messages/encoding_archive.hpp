@@ -6,6 +6,7 @@
 #pragma once
 
 #include "messages/encoding.hpp"
+#include "messages/limits.hpp"
 #include "messages/value.hpp"
 
 #include <array>
@@ -87,10 +88,12 @@ public:
   std::size_t left() const { return in_.size(); }
 
   int depth = 0; ///< of nested values
+  std::size_t values = 0;
   struct nesting {
     encoding_reader& in;
     explicit nesting(encoding_reader& reader) : in(reader) {
       if (++in.depth > max_value_depth) throw malformed_bytes{"nested too deeply"};
+      if (++in.values > limits::max_decoded_values) throw malformed_bytes{"too many values"};
     }
     ~nesting() { --in.depth; }
   };

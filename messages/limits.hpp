@@ -20,6 +20,12 @@ constexpr std::size_t max_justification =
     64 + 1; ///< nullifications of the gap and the parent's notarization
 constexpr std::size_t max_frame_bytes = 8 * 1024 * 1024;
 constexpr std::size_t max_row_key_bytes = 255;
+constexpr std::size_t max_row_bytes = 256 * 1024;
+/// Of all rows that one block changes, before and after: a short operation may change a long
+/// row, and what executing a block gave must stay small enough to hold and to store.
+constexpr std::size_t max_block_change_bytes = 64 * 1024 * 1024;
+/// In one decoded message: a value of one byte takes forty in memory.
+constexpr std::size_t max_decoded_values = 512 * 1024;
 constexpr std::size_t max_name_bytes =
     64; ///< of a node, account, contract, table, action or field
 

@@ -25,9 +25,11 @@ enum class outcome : std::uint8_t {
   unsigned_operation, ///< the contract asks for the author's signature, and it is missing or
                       ///< wrong
   key_too_long,
-  no_change, ///< the row already was exactly this; recorded, nothing written
+  no_change,  ///< the row already was exactly this; recorded, nothing written
+  too_large,  ///< the row would be longer than limits::max_row_bytes
+  block_full, ///< the block's changes are at limits::max_block_change_bytes; may be sent again
 };
-constexpr bool known(outcome x) { return x <= outcome::no_change; }
+constexpr bool known(outcome x) { return x <= outcome::block_full; }
 /// The name as in the enum, for JSON and tables.
 std::string_view to_string(outcome x);
 /// One sentence for a person.

@@ -23,6 +23,7 @@ struct actor_state {
   std::optional<class machine> machine;
   node::peer_handles peers;
   node::alarm alarm;
+  std::deque<view_number> prunes; ///< of the last blocks, not yet carried out
   std::vector<effect> outbox;
   bool flush_due = false;
 };
@@ -65,6 +66,17 @@ void serve(self_ptr self, const serve_range& x) {
   if (range.error().code != errc::not_found) node::end_process(range.error(), "consensus");
 }
 
+/// The vote log forgets a view only when later blocks were stored after it: with a ledger that
+/// is not synced, a power cut may take back its last transaction, which holds at most as many
+/// blocks as the executor runs ahead of the writer.
+void prune_late(actor_state& state, view_number through) {
+  constexpr std::size_t blocks_in_a_transaction = 32;
+  state.prunes.push_back(through);
+  if (state.prunes.size() <= 2 * blocks_in_a_transaction) return;
+  if (state.context->votes) state.context->votes->prune(state.prunes.front());
+  state.prunes.pop_front();
+}
+
 void carry_out(self_ptr self, effect& what) {
   auto& state = self->state;
   const auto& core = state.wired->core;
@@ -79,9 +91,7 @@ void carry_out(self_ptr self, effect& what) {
                  [&](require_batches& x) { self->send(core.mempool, std::move(x)); },
                  [&](deliver& x) { self->send(core.contract_executor, std::move(x)); },
                  [&](serve_range& x) { serve(self, x); },
-                 [&](prune& x) {
-                   if (state.context->votes) state.context->votes->prune(x.through);
-                 },
+                 [&](prune& x) { prune_late(state, x.through); },
                  [&](observed& x) { node::keep_evidence(*state.context, x.what); },
                  [&](halted& x) {
                    spdlog::critical("consensus stopped: {}", x.reason);

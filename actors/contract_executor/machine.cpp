@@ -176,8 +176,8 @@ private:
     auto after = contracts::merge(*table, *row, held.second.row);
     if (!after) return after.error();
     if (held.second.row == *after) return refuse(outcome::no_change, "");
-    write(held, std::move(*after), position);
-    return {};
+    if (after->size() > limits::max_row_bytes) return refuse(outcome::too_large, table->name);
+    return write(held, std::move(*after), position);
   }
 
   checked<void> delete_row(const contracts::contract& contract, const value_map& given,
@@ -190,8 +190,7 @@ private:
     if (!key) return key.error();
     auto& held = row_at(*table, std::move(*key));
     if (!held.second.row) return refuse(outcome::not_found, table->name);
-    write(held, std::nullopt, position);
-    return {};
+    return write(held, std::nullopt, position);
   }
 
   std::pair<const row_name, held_row>& row_at(const contracts::table& table, bytes key) {
@@ -200,19 +199,26 @@ private:
     return *at;
   }
 
-  void write(std::pair<const row_name, held_row>& held, std::optional<bytes> after,
-             std::uint32_t position) {
+  checked<void> write(std::pair<const row_name, held_row>& held, std::optional<bytes> after,
+                      std::uint32_t position) {
     auto& [name, now] = held;
+    const auto size_bytes =
+        name.second.size() + (now.row ? now.row->size() : 0) + (after ? after->size() : 0);
+    if (change_bytes_ + size_bytes > limits::max_block_change_bytes)
+      return refuse(outcome::block_full, name.first->name);
+    change_bytes_ += size_bytes;
     const change_place here{made_.height, static_cast<std::uint32_t>(made_.changes.size())};
     made_.changes.push_back({name.first->full_name, name.second, std::move(now.row), after,
                              position, now.last_change});
     now = {std::move(after), here};
+    return {};
   }
 
   const machine& rules_;
   const state_view& view_;
   execution made_;
   std::uint32_t position_ = 0;
+  std::size_t change_bytes_ = 0; ///< of rows before and after, and keys
   std::set<std::pair<node_index, operation_id>> seen_;
   std::map<row_name, held_row>
       rows_; // looked up, never iterated: table addresses differ by process

@@ -7,7 +7,7 @@ namespace tallymesh::mempool {
 namespace {
 
 // Of one answer to fetch_batches: below a frame, whatever the batches weigh.
-constexpr std::size_t served_bytes = 4 * 1024 * 1024;
+constexpr std::size_t served_bytes = 2 * 1024 * 1024;
 constexpr std::size_t served_batches = 64;
 
 template <class... Fs>

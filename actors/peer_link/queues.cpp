@@ -33,12 +33,15 @@ void send_queue::close() {
   writing_bytes_ = 0;
 }
 
+/// What a frame costs beside its bytes, in mailboxes and on the heap: tiny frames are not free.
+static constexpr std::size_t frame_overhead_bytes = 512;
+
 shared_frame receive_credit::lend(bytes body) {
-  in_flight_bytes_ += body.size();
-  auto give_back_late = [credit = shared_from_this()](const bytes* x) {
-    const auto size = x->size();
+  const auto charged = body.size() + frame_overhead_bytes;
+  in_flight_bytes_ += charged;
+  auto give_back_late = [credit = shared_from_this(), charged](const bytes* x) {
     delete x;
-    credit->give_back(size);
+    credit->give_back(charged);
   };
   return shared_frame(new bytes(std::move(body)), std::move(give_back_late));
 }

@@ -311,6 +311,24 @@ BOOST_AUTO_TEST_CASE(s4_s5_only_a_full_quorum_of_distinct_signed_votes_moves_the
   BOOST_TEST(node.it->look().frontier == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(a_link_that_brings_bad_signatures_is_not_heard_until_it_is_made_anew) {
+  subject node(not_first_leader);
+  const auto liar = node.other();
+  for (node_index signer = 0; signer < 3; ++signer)
+    for (view_number view = 1; view < 6; ++view) {
+      auto forged = vote_of(signer, item_kind::nullify, view);
+      forged.signed_by.raw[0] ^= 1;
+      node.hear(liar, forged);
+    }
+  node.hear(liar, certified(item_kind::nullify, 1));
+  BOOST_TEST(node.it->look().frontier == 1u);
+  node.hear(node.other(1), certified(item_kind::nullify, 1)); // others are heard
+  BOOST_TEST(node.it->look().frontier == 2u);
+  node.tell(peer_down{liar}).tell(peer_up{liar});
+  node.hear(liar, certified(item_kind::nullify, 2));
+  BOOST_TEST(node.it->look().frontier == 3u);
+}
+
 BOOST_AUTO_TEST_CASE(
     s10_a_final_block_is_delivered_with_its_ancestors_and_pruned_only_when_executed) {
   subject node(not_first_leader);

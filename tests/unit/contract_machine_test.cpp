@@ -19,7 +19,9 @@ namespace {
 constexpr char stock_source[] = R"(return { contract = "stock", version = 1, tables = {
   items  = { key = {"id"}, fields = { id = text{max=200}, count = int64{min=0}, note = optional(text{max=20}) },
              index = { {"count"} }, store = {"level1", "importer@coop"}, delete = {"hq"} },
-  sealed = { key = {"id"}, fields = { id = text{max=8} } } } })";
+  sealed = { key = {"id"}, fields = { id = text{max=8} } },
+  long   = { key = {"id"}, fields = { id = text{max=8}, text = optional(text{max=262144}), count = optional(int64{}) },
+             store = {"hq"} } } })";
 constexpr char notary_source[] =
     R"(return { contract = "notary", version = 1, signed = true, tables = {
   deeds = { key = {"id"}, fields = { id = text{max=8} }, store = {"anyone"} } } })";
@@ -247,6 +249,31 @@ BOOST_AUTO_TEST_CASE(a_node_cannot_use_up_the_ids_of_another_nodes_clients) {
   BOOST_TEST_REQUIRE(made.receipts.size() == 2u);
   BOOST_TEST(made.receipts[1].ok());
   BOOST_TEST(run({store(1, item("a", 6))}).receipts.empty());
+}
+
+BOOST_AUTO_TEST_CASE(long_rows_and_blocks_that_change_too_much_are_refused_alike_everywhere) {
+  const auto row = [](std::size_t length) {
+    value_map x;
+    put(x, "id", "a");
+    put(x, "text", std::string(length, 'x'));
+    return x;
+  };
+  BOOST_TEST((outcome_of(store(1, row(limits::max_row_bytes), "clerk", "long")).first
+              == outcome::too_large));
+  BOOST_TEST((outcome_of(store(2, row(250'000), "clerk", "long")).first == outcome::done));
+  // Short operations on the long row: each change holds it twice.
+  std::vector<operation> many;
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    value_map touch;
+    put(touch, "id", "a");
+    put(touch, "count", std::int64_t{i});
+    many.push_back(store(100 + i, std::move(touch), "clerk", "long"));
+  }
+  const auto made = run(std::move(many));
+  BOOST_TEST(made.receipts.size() == 200u);
+  BOOST_TEST((made.receipts.front().result == outcome::done));
+  BOOST_TEST((made.receipts.back().result == outcome::block_full));
+  BOOST_TEST(encode(made).size() < limits::max_block_change_bytes + 1'000'000);
 }
 
 BOOST_AUTO_TEST_CASE(operations_of_a_block_see_each_other_and_link_their_changes) {

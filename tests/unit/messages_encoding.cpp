@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(kinds_that_do_not_exist_are_refused) {
     item[0] = static_cast<std::uint8_t>(kind);
     BOOST_TEST(decode<signed_item>(item).has_value() == (kind >= 1 && kind <= 6));
     receipt_bytes[16 + 8 + 4 + 2 + 8] = static_cast<std::uint8_t>(kind);
-    BOOST_TEST(decode<receipt>(receipt_bytes).has_value() == (kind <= 15));
+    BOOST_TEST(decode<receipt>(receipt_bytes).has_value() == (kind <= 17));
   }
 }
 

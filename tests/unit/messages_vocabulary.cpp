@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(every_error_and_outcome_has_its_own_name) {
     outcomes.insert(to_string(static_cast<outcome>(i)));
     sentences.insert(describe(static_cast<outcome>(i)));
   }
-  BOOST_TEST(outcomes.size() == static_cast<std::size_t>(outcome::no_change) + 1);
+  BOOST_TEST(outcomes.size() == static_cast<std::size_t>(outcome::block_full) + 1);
   BOOST_TEST(sentences.size() == outcomes.size());
   BOOST_TEST(outcomes.count("unknown") == 0u);
 }
