@@ -106,8 +106,20 @@ machine::machine(settings with, recovered from) : set_(std::move(with)) {
     // S1: a number that was ever used for an own batch is not used for another.
     if (each.tip.lane == set_.keys.self) own_highest_ = std::max(own_highest_, each.tip.seq);
   }
-  for (auto& lane : lanes_)
+  for (auto& lane : lanes_) {
     settle(lane);
+    remember_forks(lane);
+  }
+}
+
+/// S1: a restart must not take a forked place for work again.
+void machine::remember_forks(lane_state& lane) {
+  for (const auto& [seq, rivals] : lane.aside) {
+    const auto here = lane.on_chain(seq);
+    if (!here && rivals.size() < 2) continue;
+    lane.forked.insert(seq);
+    keep_proof(lane, {{rivals.front().tip, here ? here->tip : rivals.back().tip}, {}});
+  }
 }
 
 std::vector<effect> machine::handle(const event& happened) {
@@ -434,8 +446,11 @@ void machine::examine(lane_state& lane, const batch_ptr& x) {
   show_fork(lane, *other, header_of(*x));
   const auto waiting = lane.held.find(other->tip.seq);
   const bool in_memory = waiting != lane.held.end() && waiting->second.header.tip == other->tip;
-  lane.proofs.try_emplace(
-      x->content.seq, fork_proof{x, other->tip, in_memory ? waiting->second.body : nullptr});
+  keep_proof(lane, {{x->tip(), other->tip}, {x, in_memory ? waiting->second.body : nullptr}});
+}
+
+void machine::keep_proof(lane_state& lane, const fork_proof& x) {
+  lane.proofs.try_emplace(x.tips[0].seq, x);
   if (lane.proofs.size() > proofs_kept) lane.proofs.erase(std::prev(lane.proofs.end()));
 }
 
@@ -447,12 +462,13 @@ void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claime
     return;
   peer.proven_ms = now_ms_;
   const auto& [place, proof] = *lane.proofs.begin();
-  out_.emplace_back(send{to, fetched_batches{{proof.seen}}});
-  fetch_batches stored{proof.other, place - 1};
-  if (proof.other_body)
-    out_.emplace_back(send{to, fetched_batches{{proof.other_body}}});
-  else if (may_serve(to, stored))
-    out_.emplace_back(serve_batches{to, stored});
+  for (std::size_t i = 0; i < proof.tips.size(); ++i) {
+    fetch_batches stored{proof.tips[i], place - 1};
+    if (proof.bodies[i])
+      out_.emplace_back(send{to, fetched_batches{{proof.bodies[i]}}});
+    else if (may_serve(to, stored))
+      out_.emplace_back(serve_batches{to, stored});
+  }
 }
 
 void machine::on_message(node_index, const batch_message& message) {

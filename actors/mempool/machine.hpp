@@ -7,6 +7,7 @@
 #include "actors/instant.hpp"
 #include "messages/wire.hpp"
 
+#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -188,9 +189,8 @@ private:
   };
   /// Two batches for one place.
   struct fork_proof {
-    batch_ptr seen;
-    lane_tip other;
-    batch_ptr other_body; ///< none: it is stored
+    std::array<lane_tip, 2> tips;
+    std::array<batch_ptr, 2> bodies; ///< none: it is stored
   };
   struct lane_state {
     lane_tip final_tip;
@@ -292,6 +292,8 @@ private:
   void cut_back(lane_state& lane, std::uint64_t to_seq);
   void show_fork(lane_state& lane, const batch_header& a, const batch_header& b);
   void examine(lane_state& lane, const batch_ptr& x);
+  void keep_proof(lane_state& lane, const fork_proof& x);
+  void remember_forks(lane_state& lane);
   void prove_fork(node_index to, lane_state& lane, const lane_tip& claimed);
   void finalize_lane(lane_state& lane, const lane_tip& to);
   void claim(node_index from, lane_state& lane, const lane_tip& x);

@@ -89,6 +89,13 @@ constexpr once_failed regressions[] = {
     {4, 36, strategy::all, false, "an equivocating leader made an honest node look faulty"},
     {4, 491, strategy::all, false, "a fetch that a claim and a cut shared was never given up"},
     {4, 21, strategy::all, false, "a forked lane kept some nodes awake and others idle"},
+    {4, 5, strategy::all, true, "the proof of a fork did not reach those who saw one side"},
+    {4, 620, strategy::all, true, "who knew a lane's second fork stopped announcing its first"},
+    {4, 639, strategy::all, true, "a certified time ahead of all clocks stopped the mesh"},
+    {4, 1728, strategy::all, true, "a block that nobody has was asked for without end"},
+    {4, 1378, strategy::all, true, "one side of a fork proved nothing to those who held it"},
+    {7, 599, strategy::all, true,
+     "after a restart both sides of a fork were on disk, and it was work again"},
 };
 } // namespace
 
