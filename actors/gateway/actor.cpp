@@ -171,7 +171,10 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
   self->set_exit_handler([self](const caf::exit_msg&) { drain(self); });
   return {
       [=](node::wired_atom, const node::wiring_ptr& wired) {
-        self->state.mempool = wired->core.mempool;
+        auto& mempool = self->state.mempool;
+        const bool restarted = mempool && mempool != wired->core.mempool;
+        mempool = wired->core.mempool;
+        if (restarted) self->state.server->mempool_restarted();
       },
       [=](const node::execution_ptr& executed) { self->state.server->executed(executed); },
       [=](node::reload_atom) { reload(self); },

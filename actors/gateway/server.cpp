@@ -54,6 +54,10 @@ void server::executed(std::shared_ptr<const execution> what) {
   state_->core->executed(std::move(what));
 }
 
+void server::mempool_restarted() {
+  state_->core->expire(std::chrono::steady_clock::time_point::max());
+}
+
 void server::stop() {
   const std::lock_guard lock(state_->stopping);
   if (std::exchange(state_->stopped, true)) return;

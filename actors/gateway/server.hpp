@@ -34,6 +34,9 @@ public:
 
   /// The node has stored a block: who waits for its operations gets an answer. Cheap.
   void executed(std::shared_ptr<const execution> what);
+  /// The mempool was started anew: what it had not stored is lost with it. Who waits is told
+  /// that it is pending and may send it again; ids make that harmless.
+  void mempool_restarted();
   /// New connections get the certificate that is in the files now.
   result<void> reload_certificates();
 

@@ -256,13 +256,4 @@ BOOST_AUTO_TEST_CASE(the_gateway_restarts_alone) {
   BOOST_TEST((before->switchboard == after->switchboard));
 }
 
-BOOST_AUTO_TEST_CASE(the_switchboard_restarts_alone) {
-  four_nodes mesh;
-  const auto [before, after] =
-      mesh.end_child(2, [](const node::wiring& x) { return x.switchboard; });
-  BOOST_TEST((before->core.consensus == after->core.consensus));
-  BOOST_TEST((before->core.mempool == after->core.mempool));
-  BOOST_TEST((before->gateway == after->gateway));
-}
-
 BOOST_AUTO_TEST_SUITE_END()
