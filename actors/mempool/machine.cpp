@@ -449,6 +449,8 @@ void machine::examine(lane_state& lane, const batch_ptr& x) {
   keep_proof(lane, {{x->tip(), other->tip}, {x, in_memory ? waiting->second.body : nullptr}});
 }
 
+std::int64_t machine::proof_pause_ms() const { return announce_slowdown * set_.announce_ms; }
+
 void machine::keep_proof(lane_state& lane, const fork_proof& x) {
   lane.proofs.try_emplace(x.tips[0].seq, x);
   if (lane.proofs.size() > proofs_kept) lane.proofs.erase(std::prev(lane.proofs.end()));
@@ -458,8 +460,7 @@ void machine::keep_proof(lane_state& lane, const fork_proof& x) {
 void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claimed) {
   if (lane.proofs.empty() || claimed.seq < lane.proofs.begin()->first) return;
   auto& peer = lane.peers[to];
-  if (peer.proven_ms && now_ms_ < *peer.proven_ms + announce_slowdown * set_.announce_ms)
-    return;
+  if (peer.proven_ms && now_ms_ < *peer.proven_ms + proof_pause_ms()) return;
   peer.proven_ms = now_ms_;
   const auto& [place, proof] = *lane.proofs.begin();
   for (std::size_t i = 0; i < proof.tips.size(); ++i) {
@@ -553,7 +554,10 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
   } else {
     // The lane forked, and that peer has the other batch: ours is the proof that it needs
     // (S18).
-    fetch_batches proof{lane.on_chain(x.seq)->tip, x.seq - 1};
+    // Now and then all of it, because the fork may lie further down.
+    const bool whole = !peer.shown_ms || now_ms_ >= *peer.shown_ms + proof_pause_ms();
+    if (whole) peer.shown_ms = now_ms_;
+    fetch_batches proof{lane.on_chain(x.seq)->tip, whole ? lane.final_tip.seq : x.seq - 1};
     if (may_serve(from, proof)) out_.emplace_back(serve_batches{from, proof});
   }
 }
@@ -860,7 +864,8 @@ void machine::on_message(node_index from, const fetched_batches& x) {
   // A late answer is as good as one in time.
   const bool announced = std::find(ahead.begin(), ahead.end(), expected) != ahead.end();
   if (asked == fetches_.end() && !announced) {
-    take_proof(lane, x.batches.front());
+    for (const auto& each : x.batches)
+      if (acceptable(each) && each->content.lane == expected.lane) take_proof(lane, each);
     return;
   }
   const bool certified = asked != fetches_.end() && asked->second.certified;
@@ -977,7 +982,10 @@ std::map<lane_tip, machine::need> machine::needs() {
     if (i == set_.keys.self && lane.tip().seq < own_highest_ && !lane.aside.empty())
       out.try_emplace(parent_of(lane.aside.begin()->second.front()),
                       need{lane.tip().seq, true, false, {}, 0});
-    if (!catching_up[i]) need_of_claims(lane, out);
+    if (catching_up[i])
+      lane.asked.reset(); // whatever is asked for now is asked for a cut
+    else
+      need_of_claims(lane, out);
   }
   return out;
 }

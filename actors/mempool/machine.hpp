@@ -180,6 +180,7 @@ private:
     std::uint64_t supports = 0;            ///< up to here its chain is ours
     std::vector<lane_tip> ahead;           ///< beyond our tip, ascending; few
     std::optional<std::int64_t> proven_ms; ///< when it was last sent the proof of a fork
+    std::optional<std::int64_t> shown_ms;  ///< when it was last sent all of a chain that differs
   };
   /// A batch that waits in memory for the ones before it. The body goes first when memory is
   /// short.
@@ -294,6 +295,7 @@ private:
   void examine(lane_state& lane, const batch_ptr& x);
   void keep_proof(lane_state& lane, const fork_proof& x);
   void remember_forks(lane_state& lane);
+  std::int64_t proof_pause_ms() const;
   void prove_fork(node_index to, lane_state& lane, const lane_tip& claimed);
   void finalize_lane(lane_state& lane, const lane_tip& to);
   void claim(node_index from, lane_state& lane, const lane_tip& x);
