@@ -433,7 +433,7 @@ void machine::follow(lane_state& lane, const lane_tip& target) {
 /// S18: two signed batches for one place. Shown once a place.
 void machine::show_fork(lane_state& lane, const batch_header& a, const batch_header& b) {
   if (!lane.forked.insert(a.tip.seq).second) return;
-  lane.changed = true;
+  lane.changed = lane.announce = true;
   ++evidence_;
   if (a.signed_by != signature{} && b.signed_by != signature{})
     out_.emplace_back(observed{{item_of(a), item_of(b)}});
@@ -612,10 +612,18 @@ bool machine::pending() const {
   });
 }
 
+/// Below a proven fork nodes may share a chain that their tips, on different branches, do not
+/// show: so what is announced ends there, and a quorum can see that it has it (S1).
+lane_tip machine::announced_tip(const lane_state& lane) {
+  if (lane.forked.empty() || *lane.forked.begin() > lane.tip().seq) return lane.tip();
+  const auto below = lane.on_chain(*lane.forked.begin() - 1);
+  return below ? below->tip : lane.final_tip;
+}
+
 have_message machine::full_have() const {
   have_message have;
   for (const auto& lane : lanes_)
-    if (lane.tip().seq > 0) have.tips.push_back(lane.tip());
+    if (const auto tip = announced_tip(lane); tip.seq > 0) have.tips.push_back(tip);
   return have;
 }
 
@@ -624,7 +632,7 @@ void machine::announce() {
   have_message have;
   for (auto& lane : lanes_)
     if (std::exchange(lane.announce, false) && !lane.chain.empty())
-      have.tips.push_back(lane.tip());
+      if (const auto tip = announced_tip(lane); tip.seq > 0) have.tips.push_back(tip);
   if (set_.nodes.size == 1) return;
   if (!have.tips.empty()) out_.emplace_back(broadcast{std::move(have)});
   if (!pending()) {
@@ -806,6 +814,8 @@ void machine::finalize_lane(lane_state& lane, const lane_tip& to) {
   lane.final_tip = to;
   lane.aside.erase(lane.aside.begin(), lane.aside.upper_bound(to.seq));
   prune_aside(lane);
+  if (!lane.forked.empty() && *lane.forked.begin() <= to.seq)
+    lane.announce = true; // all of it again
   lane.forked.erase(lane.forked.begin(), lane.forked.upper_bound(to.seq));
   lane.proofs.erase(lane.proofs.begin(), lane.proofs.upper_bound(to.seq));
   if (lane.preferred && lane.preferred->seq <= to.seq) lane.preferred.reset();

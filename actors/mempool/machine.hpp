@@ -180,7 +180,7 @@ private:
     std::uint64_t supports = 0;            ///< up to here its chain is ours
     std::vector<lane_tip> ahead;           ///< beyond our tip, ascending; few
     std::optional<std::int64_t> proven_ms; ///< when it was last sent the proof of a fork
-    std::optional<std::int64_t> shown_ms;  ///< when it was last sent all of a chain that differs
+    std::optional<std::int64_t> shown_ms; ///< when it was last sent all of a chain that differs
   };
   /// A batch that waits in memory for the ones before it. The body goes first when memory is
   /// short.
@@ -311,6 +311,7 @@ private:
   void update_work();
   void announce();
   bool pending() const;
+  static lane_tip announced_tip(const lane_state& lane);
   have_message full_have() const;
   void run_fetches();
   std::map<lane_tip, need> needs();
