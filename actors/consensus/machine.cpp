@@ -856,7 +856,10 @@ void machine::measure_work() { // S11
   const auto parent = best_parent();
   // After a restart, or where this node nullified the parent's view, nothing else has asked for
   // it.
-  if (auto* held = find_block(parent.block)) resolve_cut(*held);
+  if (auto* held = find_block(parent.block))
+    resolve_cut(*held);
+  else
+    want_block(parent.block, settings_.nodes.leader(parent.view));
   if (!has_new_batches(parent) && !has_open_suffix(parent))
     work_since_ms_.reset();
   else if (!work_since_ms_) {

@@ -94,6 +94,11 @@ constexpr once_failed regressions[] = {
     {4, 639, strategy::all, true, "a certified time ahead of all clocks stopped the mesh"},
     {4, 1728, strategy::all, true, "a block that nobody has was asked for without end"},
     {4, 1378, strategy::all, true, "one side of a fork proved nothing to those who held it"},
+    {4, 100438, strategy::all, true, "the fork lay below the place that two nodes compared"},
+    {4, 110101, strategy::all, true,
+     "a notarized block that was missing was work, and nobody asked for it"},
+    {7, 107862, strategy::all, true,
+     "a certified batch was asked of one withholding peer for ever"},
     {7, 599, strategy::all, true,
      "after a restart both sides of a fork were on disk, and it was work again"},
 };
