@@ -113,6 +113,14 @@ void machine::on(const started&) {
     peer.heard_ms = now_.monotonic_ms;
   entered_ms_ = now_.monotonic_ms;
   next_status_ms_ = now_.monotonic_ms; // S16: send Status
+  // A node that is a quorum by itself hears nobody repeat what its stored votes amount to.
+  std::vector<vote> own;
+  for (const auto& [view, at] : views_)
+    for (const auto* votes : {&at.notarize, &at.nullify, &at.finalize})
+      if (const auto mine = votes->find(self()); mine != votes->end())
+        own.push_back(mine->second);
+  for (const auto& each : own)
+    add_vote(each);
 }
 
 void machine::on(const received& x) {

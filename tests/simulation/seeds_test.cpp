@@ -99,6 +99,8 @@ constexpr once_failed regressions[] = {
      "a notarized block that was missing was work, and nobody asked for it"},
     {7, 107862, strategy::all, true,
      "a certified batch was asked of one withholding peer for ever"},
+    {1, 500060, strategy::all, true,
+     "a node alone crashed between its vote and its certificate"},
     {7, 599, strategy::all, true,
      "after a restart both sides of a fork were on disk, and it was work again"},
 };
