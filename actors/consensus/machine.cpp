@@ -953,6 +953,13 @@ void machine::push_to(node_index index, const status& theirs) {
       for (const auto* each : {&at->second.notarization, &at->second.nullification})
         if (*each) emit(send{index, **each}), ++sent;
   }
+  if (work_since_ms_ && !theirs.pending && theirs.frontier >= frontier_) {
+    // It passed this node's best parent by a nullification; with the notarization it has the
+    // work too.
+    const auto parent = best_parent();
+    const auto* at = parent.view > theirs.finalized_view ? find_view(parent.view) : nullptr;
+    if (at && at->notarization) emit(send{index, *at->notarization});
+  }
   if (theirs.pending && !silent()) {
     std::size_t sent = 0;
     for (auto at = views_.upper_bound(theirs.finalized_view);
