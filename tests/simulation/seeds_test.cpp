@@ -101,6 +101,7 @@ constexpr once_failed regressions[] = {
      "a certified batch was asked of one withholding peer for ever"},
     {1, 500060, strategy::all, true,
      "a node alone crashed between its vote and its certificate"},
+    {4, 1018888, strategy::all, true, "one node alone held the notarization that was work"},
     {7, 599, strategy::all, true,
      "after a restart both sides of a fork were on disk, and it was work again"},
 };
