@@ -33,9 +33,6 @@ void send_queue::close() {
   writing_bytes_ = 0;
 }
 
-/// What a frame costs beside its bytes, in mailboxes and on the heap: tiny frames are not free.
-static constexpr std::size_t frame_overhead_bytes = 512;
-
 shared_frame receive_credit::lend(bytes body) {
   const auto charged = body.size() + frame_overhead_bytes;
   in_flight_bytes_ += charged;
