@@ -53,6 +53,24 @@ public:
 /// of the block that is being executed. Owned by the executor's actor; one thread.
 class overlay;
 
+/// The parties that genesis names; the place of a node is its node_index. Built-in contracts ask
+/// for it: who is of a tier, how many nodes are a quorum.
+struct mesh_facts {
+  struct node {
+    std::string name;
+    tier at{};
+  };
+  struct account {
+    std::string name; ///< without the node
+    std::string node;
+  };
+  std::vector<node> nodes;
+  std::vector<account> accounts; ///< each node has an account `node` of its own beside these
+
+  std::size_t faulty() const { return (nodes.size() - 1) / 3; }
+  std::size_t quorum() const { return nodes.size() - faulty(); }
+};
+
 /// All contracts in force at one place of the chain, built-in ones included. Immutable and
 /// shared; an activation makes another one.
 class contract_set {
@@ -61,6 +79,7 @@ public:
   virtual const contract* find_contract(std::string_view name) const = 0;
   /// By "contract.table".
   virtual const table* find_table(std::string_view full_name) const = 0;
+  virtual const mesh_facts& mesh() const = 0;
 };
 
 /// Who asks, on whose behalf, when.
