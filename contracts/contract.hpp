@@ -51,12 +51,24 @@ struct actor {
 using field_number = std::uint16_t; ///< a place in table::fields
 using field_numbers = std::vector<field_number>;
 
+/// Values of a row that name a row of another table, which must be there and cannot go.
+struct reference {
+  field_numbers fields;   ///< in the order of the other table's key
+  std::string table;      ///< the other's full name
+  std::uint8_t index = 0; ///< of this table, over exactly `fields`: finds who refers to a row
+};
+
 struct table {
   std::string name;
   std::string full_name;     ///< "contract.table", as in change::table
   std::vector<field> fields; ///< ascending by name
   field_numbers key;         ///< in the declared order
   std::vector<field_numbers> indexes;
+  /// Indexes whose values no two rows share. A row without one of the values is not bound, nor
+  /// is one by a reference.
+  std::vector<std::uint8_t> unique;
+  std::vector<reference> references;
+  bool has_check = false; ///< a function of the contract judges each row that is to be stored
   bool has_wide_index = false; ///< an index's key may be longer than limits::max_row_key_bytes
   std::vector<grantee> readers, storers, deleters; ///< empty: no one
 
