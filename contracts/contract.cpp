@@ -58,6 +58,7 @@ static bool covered(const std::vector<grantee>& list, const actor& who) {
 bool may_read(const table& x, const actor& who) { return covered(x.readers, who); }
 bool may_store(const table& x, const actor& who) { return covered(x.storers, who); }
 bool may_delete(const table& x, const actor& who) { return covered(x.deleters, who); }
+bool may_distribute(const table& x, const actor& who) { return covered(x.distributors, who); }
 
 bool may_read(const contract& x, std::string_view table_name, const actor& who) {
   const auto* found = x.find_table(table_name);

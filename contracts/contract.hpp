@@ -71,6 +71,8 @@ struct table {
   bool has_check = false; ///< a function of the contract judges each row that is to be stored
   bool has_wide_index = false; ///< an index's key may be longer than limits::max_row_key_bytes
   std::vector<grantee> readers, storers, deleters; ///< empty: no one
+  std::vector<grantee> distributors;               ///< who may call the native `distribute`
+  bool settles = false; ///< entries of money may be about its rows, which are then closed
 
   const field* find_field(std::string_view wanted) const;
 };
@@ -88,6 +90,7 @@ struct contract {
 bool may_read(const table& x, const actor& who);
 bool may_store(const table& x, const actor& who);
 bool may_delete(const table& x, const actor& who);
+bool may_distribute(const table& x, const actor& who);
 /// As above by names; false if the contract has no such table.
 bool may_read(const contract& x, std::string_view table_name, const actor& who);
 

@@ -68,6 +68,7 @@ private:
   field_numbers read_key(const table& into, const std::string& path, bool may_be_absent) const;
   std::vector<field_numbers> read_indexes(const table& into, const std::string& path);
   std::vector<grantee> read_grantees(const std::string& path) const;
+  bool read_flag(const std::string& path) const;
 
   lua_State* lua_;
   const made_types& types_;
@@ -248,6 +249,11 @@ std::vector<grantee> walk::read_grantees(const std::string& path) const {
   return list;
 }
 
+bool walk::read_flag(const std::string& path) const {
+  if (!lua_isnil(lua_, -1) && !lua_isboolean(lua_, -1)) fail(path, "must be true or false");
+  return lua_toboolean(lua_, -1);
+}
+
 table walk::read_table(const std::string& contract_name, const std::string& name) {
   const auto path = "tables." + name;
   static constexpr char example[] = "{ key = {\"code\"}, fields = { code = text{max=12} } }";
@@ -255,7 +261,8 @@ table walk::read_table(const std::string& contract_name, const std::string& name
     fail("tables",
          quoted(name) + " is no table name: use a-z, 0-9 and _, at most 64, a letter first");
   need_table(path, example);
-  only(path, {"key", "fields", "index", "read", "store", "delete"}, example);
+  only(path, {"key", "fields", "index", "read", "store", "delete", "distribute", "settles"},
+       example);
   table made{.name = name, .full_name = contract_name + "." + name};
   with("fields", [&] { made.fields = read_fields(path + ".fields"); });
   with("key", [&] { made.key = read_key(made, path + ".key", false); });
@@ -266,6 +273,8 @@ table walk::read_table(const std::string& contract_name, const std::string& name
   with("read", [&] { made.readers = read_grantees(path + ".read"); });
   with("store", [&] { made.storers = read_grantees(path + ".store"); });
   with("delete", [&] { made.deleters = read_grantees(path + ".delete"); });
+  with("distribute", [&] { made.distributors = read_grantees(path + ".distribute"); });
+  with("settles", [&] { made.settles = read_flag(path + ".settles"); });
   return made;
 }
 
@@ -287,11 +296,7 @@ contract walk::read_contract() {
       fail("version", "must be a positive whole number: write version = 1");
     made.version = static_cast<std::uint32_t>(number);
   });
-  with("signed", [&] {
-    if (!lua_isnil(lua_, -1) && !lua_isboolean(lua_, -1))
-      fail("signed", "must be true or false");
-    made.author_signs = lua_toboolean(lua_, -1);
-  });
+  with("signed", [&] { made.author_signs = read_flag("signed"); });
   with("tables", [&] {
     need_table("tables", "tables = { orders = { key = …, fields = … } }");
     for (const auto& name : keys("tables", max_tables, "orders = { key = …, fields = … }"))
