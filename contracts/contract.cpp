@@ -36,6 +36,8 @@ static bool covers(const grantee& x, const actor& who) {
   switch (x.what) {
   case grantee::kind::anyone:
     return true;
+  case grantee::kind::author:
+    return false;
   case grantee::kind::tier:
     return x.at == who.at;
   case grantee::kind::node:
@@ -50,7 +52,7 @@ static bool covers(const grantee& x, const actor& who) {
   return false;
 }
 
-static bool covered(const std::vector<grantee>& list, const actor& who) {
+bool covered(const std::vector<grantee>& list, const actor& who) {
   return std::any_of(list.begin(), list.end(),
                      [&](const grantee& x) { return covers(x, who); });
 }
@@ -60,9 +62,21 @@ bool may_store(const table& x, const actor& who) { return covered(x.storers, who
 bool may_delete(const table& x, const actor& who) { return covered(x.deleters, who); }
 bool may_distribute(const table& x, const actor& who) { return covered(x.distributors, who); }
 
+bool may_erase(const table& x, const actor& who) { return covered(x.erasers, who); }
+bool may_call(const action& x, const actor& who) { return covered(x.may, who); }
+
 bool may_read(const contract& x, std::string_view table_name, const actor& who) {
   const auto* found = x.find_table(table_name);
   return found != nullptr && may_read(*found, who);
+}
+
+const action* contract::find_action(std::string_view wanted) const {
+  return find_named(actions, wanted);
+}
+bool contract::has_code() const {
+  return !actions.empty() || has_migrate || !tests.empty()
+         || std::any_of(tables.begin(), tables.end(),
+                        [](const table& x) { return x.has_check; });
 }
 
 static std::string options_text(const field& x) {

@@ -35,8 +35,8 @@ std::optional<tier> tier_named(std::string_view name);
 
 /// Someone to whom a right is given.
 struct grantee {
-  enum class kind : std::uint8_t { anyone, tier, node, account };
-  kind what{};
+  enum class kind : std::uint8_t { anyone, tier, node, account, author };
+  kind what{};          ///< author: the account whose operation created the row; only to read
   contracts::tier at{}; ///< of kind tier
   std::string name;     ///< of kind node: "hq"; of kind account: "importer@hq"
 };
@@ -70,27 +70,48 @@ struct table {
   std::vector<reference> references;
   bool has_check = false; ///< a function of the contract judges each row that is to be stored
   bool has_wide_index = false; ///< an index's key may be longer than limits::max_row_key_bytes
-  std::vector<grantee> readers, storers, deleters; ///< empty: no one
-  std::vector<grantee> distributors;               ///< who may call the native `distribute`
   bool settles = false; ///< entries of money may be about its rows, which are then closed
+  std::vector<grantee> readers, storers, deleters, erasers; ///< empty: no one
+  std::vector<grantee> distributors; ///< who may call the native `distribute`
+  /// Fields that only these may read, of those who may read the row; ascending by field.
+  std::vector<std::pair<field_number, std::vector<grantee>>> hidden;
 
   const field* find_field(std::string_view wanted) const;
+};
+
+/// What an account may call beside the native store, delete, erase and distribute. A program
+/// (program.hpp) runs it.
+struct action {
+  std::string name;
+  std::string doc;           ///< one line for people; may be empty
+  std::vector<grantee> may;  ///< empty: no one
+  std::vector<field> params; ///< ascending by name
 };
 
 struct contract {
   std::string name;
   std::uint32_t version = 0;
   bool author_signs = false;
-  std::vector<table> tables; ///< ascending by name
+  std::vector<table> tables;      ///< ascending by name
+  std::vector<action> actions;    ///< ascending by name
+  bool has_migrate = false;       ///< runs once, when this version becomes active
+  std::vector<std::string> tests; ///< sentences, ascending
   digest source; ///< of the file's bytes, so that anyone can check which one is active
 
   const table* find_table(std::string_view wanted) const;
+  const action* find_action(std::string_view wanted) const;
+  /// Whether anything of it has to be run: actions, checks, a migration or tests.
+  bool has_code() const;
 };
 
 bool may_read(const table& x, const actor& who);
 bool may_store(const table& x, const actor& who);
 bool may_delete(const table& x, const actor& who);
 bool may_distribute(const table& x, const actor& who);
+bool may_erase(const table& x, const actor& who);
+bool may_call(const action& x, const actor& who);
+/// Without regard to who created the row: a grantee "author" covers nobody here.
+bool covered(const std::vector<grantee>& list, const actor& who);
 /// As above by names; false if the contract has no such table.
 bool may_read(const contract& x, std::string_view table_name, const actor& who);
 
@@ -103,6 +124,12 @@ struct parse_limits {
   std::size_t piece_bytes = 64 * 1024;         ///< one string or table, while the file runs
   std::size_t jump_words = 10'000;             ///< and, or, elseif, goto, break; prose included
   std::uint64_t steps = 200'000;               ///< instructions
+};
+
+struct parse_options {
+  /// Whether the file may have a name that is kept for the contracts built into the program:
+  /// mesh, settlement, distribution, erasure.
+  bool builtin = false;
 };
 
 constexpr std::size_t max_tables = 64;
@@ -118,6 +145,6 @@ constexpr std::size_t max_grantees = 256;
 /// for messages. Errors: bad_config, too_large; the context begins with file and line, or file
 /// and the path of the field, and says what to write instead.
 result<contract> parse(std::string_view source, std::string_view file_name,
-                       const parse_limits& limits = {});
+                       const parse_limits& limits = {}, const parse_options& options = {});
 
 } // namespace tallymesh::contracts

@@ -354,7 +354,7 @@ static result<void> check_source(std::string_view source, const std::string& fil
 static constexpr std::string_view stand_in = "?";
 
 result<contract> parse(std::string_view source, std::string_view file_name,
-                       const parse_limits& limits) {
+                       const parse_limits& limits, const parse_options&) {
   const auto file = printable(std::string(file_name.substr(0, 250)), 240);
   if (auto good = check_source(source, file, limits); !good) return good.error();
   contract made;
