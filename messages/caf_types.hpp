@@ -26,8 +26,8 @@ using frame_atom = caf::atom_constant<caf::atom("frame")>;
 using up_atom = caf::atom_constant<caf::atom("up")>;
 /// To the sink: (down_atom, node_index).
 using down_atom = caf::atom_constant<caf::atom("down")>;
-/// To peer links: (sink_atom, caf::actor): deliver here from now on; links that are up are
-/// announced again.
+/// To peer links: (sink_atom, caf::actor): deliver here from now on; every peer is announced
+/// again, up or down, because what was said to the sink before may be lost.
 using sink_atom = caf::atom_constant<caf::atom("sink")>;
 /// A request to peer links: (port_atom) -> std::uint16_t, the port that is really listened on.
 using port_atom = caf::atom_constant<caf::atom("port")>;

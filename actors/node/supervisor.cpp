@@ -36,7 +36,6 @@ struct supervisor_state {
   link_factory make_links;
   std::map<caf::actor_addr, family> alive;
   wiring wired;
-  caf::actor links;
   std::deque<std::int64_t> restarts_ms;
   bool stopping = false;
 
@@ -108,10 +107,9 @@ void start(self_ptr self, family which) {
     break;
   case family::switchboard:
     state.wired.switchboard = watch(self, which, spawn_switchboard(system, state.context));
-    if (state.links) self->send(state.links, sink_atom::value, state.wired.switchboard);
     break;
   case family::links:
-    state.links =
+    state.wired.links =
         watch(self, which, state.make_links(system, *state.context, state.wired.switchboard));
     break;
   case family::gateway:
@@ -188,8 +186,13 @@ caf::behavior behaviour(self_ptr self, context_ptr context, link_factory links) 
   return {
       [=](restart_atom, std::uint8_t which) {
         if (self->state.stopping) return;
-        start(self, static_cast<family>(which));
+        const auto renewed = static_cast<family>(which);
+        start(self, renewed);
         rewire(self);
+        // After the wiring, so that the core actors hear what links say to a new switchboard.
+        const auto& wired = self->state.wired;
+        if (renewed == family::switchboard)
+          self->send(wired.links, sink_atom::value, wired.switchboard);
       },
       [=](introspect_atom) { return std::make_shared<const wiring>(self->state.wired); },
       [=](reload_atom) { self->send(self->state.wired.gateway, reload_atom::value); },

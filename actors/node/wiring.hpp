@@ -19,6 +19,7 @@ struct wiring {
   core_actors core;
   caf::actor switchboard; ///< knows the peers' handles
   caf::actor gateway;     ///< wants executions
+  caf::actor links;       ///< brings peers to the switchboard; can be looked into
 };
 using wiring_ptr = std::shared_ptr<const wiring>;
 

@@ -142,6 +142,8 @@ caf::behavior hub::make_behavior() {
         for (auto& [index, slot] : peers_)
           if (slot.link != nullptr)
             caf::anon_send(sink_, up_atom::value, index, slot.link->handle_actor);
+          else
+            caf::anon_send(sink_, down_atom::value, index);
       },
       [=, this](port_atom) { return port_; },
       [=, this](introspect_atom) { return report(); },

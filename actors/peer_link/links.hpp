@@ -59,8 +59,8 @@ caf::actor spawn_links(caf::actor_system& system, link_settings settings, caf::a
 
 /// Joins two nodes of one process: each sink gets (up_atom, index of the other, handle), then
 /// what is sent to the other's handle as (frame_atom, from, shared_frame). When either of the
-/// two returned actors ends, both do, and both sinks get (down_atom, index). The first carries
-/// from a to b.
+/// two returned actors ends, both do, and both sinks get (down_atom, index); until then both
+/// live, whoever holds them. The first carries from a to b.
 std::pair<caf::actor, caf::actor> connect_local(caf::actor_system& system, caf::actor sink_a,
                                                 node_index index_a, caf::actor sink_b,
                                                 node_index index_b);

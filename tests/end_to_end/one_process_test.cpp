@@ -1,17 +1,15 @@
-// Four whole nodes in one process, joined by plain handles instead of TLS links: they agree,
-// and a supervisor starts again whichever child ends, with nothing lost.
+// Four whole nodes in one process, joined by plain handles or by TLS links: they agree, and a
+// supervisor starts again whichever child ends, with nothing lost.
 #include "actors/node/supervisor.hpp"
 #include "actors/node/wiring.hpp"
 #include "actors/peer_link/links.hpp"
+#include "tests/end_to_end/made_mesh.hpp"
 #include "tools/tally/comparison.hpp"
 #include "tools/tally/loader.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <caf/io/middleman.hpp>
 #include <spdlog/spdlog.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,32 +19,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A new mesh of `nodes` in a directory that ends with this.
-struct made_mesh {
-  std::filesystem::path directory;
-  explicit made_mesh(const std::string& nodes) {
-    std::string name = std::filesystem::temp_directory_path() / "one_process.XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    directory = name;
-    const auto command = std::string(TALLY_PROGRAM) + " init " + name + "/mesh --nodes " + nodes
-                         + " --contract " + CONTRACT_FILE + " > /dev/null";
-    BOOST_REQUIRE(std::system(command.c_str()) == 0);
-  }
-  ~made_mesh() {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory, ignored);
-  }
-  made_mesh(const made_mesh&) = delete;
-  made_mesh& operator=(const made_mesh&) = delete;
-
-  node::context_ptr open(const std::string& name) const {
-    auto config = configs::load_node(directory / "mesh" / name / "node.toml");
-    BOOST_REQUIRE(config);
-    auto context = node::open_context(std::move(*config));
-    BOOST_REQUIRE_MESSAGE(context, context.error().context);
-    return *context;
-  }
-};
+node::context_ptr open_node(const made_mesh& files, const std::string& name) {
+  auto config = configs::load_node(files.directory / "mesh" / name / "node.toml");
+  BOOST_REQUIRE(config);
+  auto context = node::open_context(std::move(*config));
+  BOOST_REQUIRE_MESSAGE(context, context.error().context);
+  return *context;
+}
 
 /// Stands where each node's peer links would be, and joins every pair of switchboards.
 class joints {
@@ -113,8 +92,10 @@ void end_and_wait(caf::scoped_actor& self, const std::vector<caf::actor>& superv
                   caf::after(20s) >> [] { BOOST_FAIL("a node does not end"); });
 }
 
+enum class joined_by { handles, tls };
+
 struct four_nodes {
-  made_mesh files{"hq:level1,coop:level2,platform:level3,service:service"};
+  made_mesh files{four_names};
   std::vector<tally::gateway> gateways;
   system_config config;
   caf::actor_system system{config};
@@ -123,12 +104,14 @@ struct four_nodes {
   std::vector<caf::actor> nodes;
   std::uint64_t next_row = 0;
 
-  four_nodes() {
+  explicit four_nodes(joined_by how = joined_by::handles) {
     tally::place where;
     where.mesh = files.directory / "mesh";
     gateways = tally::find_gateways(where).value();
     for (const auto& each : gateways)
-      nodes.push_back(node::spawn_node(system, files.open(each.node), joined.factory()));
+      nodes.push_back(
+          node::spawn_node(system, open_node(files, each.node),
+                           how == joined_by::tls ? node::tcp_links : joined.factory()));
   }
   ~four_nodes() {
     end_and_wait(self, nodes);
@@ -143,12 +126,8 @@ struct four_nodes {
                          settings};
     for (std::uint64_t i = 0; i < rows; ++i) {
       before_row(i);
-      auto code = std::to_string(next_row++);
-      code.insert(0, 9 - code.size(), '0');
-      const auto row = R"({"code":")" + code
-                       + R"(","name":"x","areaCode":"110101","cityCode":"1101",)"
-                         R"("provinceCode":"11"})";
-      BOOST_REQUIRE(loader.add(i / 25 % gateways.size(), {i + 1, row, ""}, [] {}));
+      BOOST_REQUIRE(
+          loader.add(i / 25 % gateways.size(), {i + 1, street_row(next_row++), ""}, [] {}));
     }
     const auto done = loader.finish([] {});
     BOOST_REQUIRE_MESSAGE(done, done.error().context);
@@ -194,6 +173,15 @@ struct four_nodes {
     check_identical();
     return {before, after};
   }
+  /// As end_child, and every other family stays as it was.
+  void end_alone(std::size_t of, caf::actor node::wiring::*child) {
+    const auto [before, after] = end_child(of, [=](const node::wiring& x) { return x.*child; });
+    BOOST_TEST((before->core.consensus == after->core.consensus));
+    BOOST_TEST((before->core.mempool == after->core.mempool));
+    for (const auto other :
+         {&node::wiring::switchboard, &node::wiring::gateway, &node::wiring::links})
+      if (other != child) BOOST_TEST(((*before).*other == (*after).*other));
+  }
   void end_core_actor(std::size_t of, const choice& chosen) {
     const auto [before, after] = end_child(of, chosen);
     BOOST_TEST((before->core.ledger_writer != after->core.ledger_writer));
@@ -202,6 +190,7 @@ struct four_nodes {
     BOOST_TEST((before->core.mempool != after->core.mempool));
     BOOST_TEST((before->switchboard == after->switchboard));
     BOOST_TEST((before->gateway == after->gateway));
+    BOOST_TEST((before->links == after->links));
   }
 };
 
@@ -218,7 +207,7 @@ BOOST_AUTO_TEST_CASE(more_than_five_restarts_in_thirty_seconds_end_the_process) 
     system_config config;
     caf::actor_system system{config};
     caf::scoped_actor self{system};
-    const auto node = node::spawn_node(system, files.open("hq"));
+    const auto node = node::spawn_node(system, open_node(files, "hq"));
     for (int i = 0; i < 6; ++i) {
       const auto ended = wiring_of(self, node)->gateway;
       self->send_exit(ended, caf::exit_reason::kill);
@@ -249,11 +238,23 @@ BOOST_AUTO_TEST_CASE(core_actors_restart_together_and_nothing_is_lost) {
 
 BOOST_AUTO_TEST_CASE(the_gateway_restarts_alone) {
   four_nodes mesh;
-  const auto [before, after] =
-      mesh.end_child(1, [](const node::wiring& x) { return x.gateway; });
-  BOOST_TEST((before->core.consensus == after->core.consensus));
-  BOOST_TEST((before->core.mempool == after->core.mempool));
-  BOOST_TEST((before->switchboard == after->switchboard));
+  mesh.end_alone(1, &node::wiring::gateway);
+}
+
+BOOST_AUTO_TEST_CASE(the_switchboard_restarts_alone_among_handles) {
+  four_nodes mesh;
+  mesh.end_alone(2, &node::wiring::switchboard);
+}
+
+BOOST_AUTO_TEST_CASE(the_switchboard_restarts_alone_behind_tls_links) {
+  four_nodes mesh{joined_by::tls};
+  mesh.end_alone(0, &node::wiring::switchboard);
+  mesh.end_alone(3, &node::wiring::switchboard);
+}
+
+BOOST_AUTO_TEST_CASE(peer_links_restart_alone) {
+  four_nodes mesh{joined_by::tls};
+  mesh.end_alone(1, &node::wiring::links); // dials and is dialed
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -134,6 +134,20 @@ BOOST_FIXTURE_TEST_CASE(a_new_sink_is_told_of_the_links_that_are_up, pair_of_nod
   caf::anon_send_exit(sink, caf::exit_reason::user_shutdown);
 }
 
+BOOST_AUTO_TEST_CASE(a_new_sink_is_told_of_the_peers_that_are_down) {
+  const genesis mesh{3};
+  node b{mesh.settings(1)};
+  node a{dialing(mesh.settings(0), 1, b.port)};
+  BOOST_REQUIRE(b.wait_up(0));
+  const auto seen = std::make_shared<delivered>();
+  const auto sink = b.system().spawn(recorder, seen);
+  caf::anon_send(b.links, sink_atom::value, sink);
+  BOOST_TEST(
+      seen->wait([](auto& x) { return x.ups == 1 && x.downs == 1 && x.up.contains(0); }));
+  seen->change([](auto& x) { x.up.clear(); });
+  caf::anon_send_exit(sink, caf::exit_reason::user_shutdown);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_request_to_a_peer_is_refused_at_once, pair_of_nodes) {
   BOOST_REQUIRE(a.wait_up(1));
   caf::scoped_actor self{a.system()};
