@@ -37,9 +37,12 @@ public:
 
   /// `from` and the ones before it down to, not including, `after_seq`: newest first, following
   /// parents. Ends early at `max_bytes` of bodies, `max_count`, or where one is not stored;
-  /// holds at least `from`. Errors: not_found (`from` itself), damaged, storage.
+  /// holds at least `from`. `sealed`, for sending on: a body is checked by its digest only, and
+  /// `content` holds no operations. Errors: not_found (`from` itself), damaged, storage.
+  enum class contents { decoded, sealed };
   result<std::vector<batch_ptr>> descend(const lane_tip& from, std::uint64_t after_seq,
-                                         std::size_t max_bytes, std::size_t max_count) const;
+                                         std::size_t max_bytes, std::size_t max_count,
+                                         contents wanted = contents::decoded) const;
 
   /// All stored batches beyond `cut` (a lane that it does not name counts from 0), by lane and
   /// seq. Reads and checks each, keeps no body.

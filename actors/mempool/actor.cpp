@@ -56,8 +56,9 @@ recovered load(const node::context& context) {
 
 void serve(self_ptr self, const serve_batches& x) {
   const auto& state = self->state;
-  auto found = state.context->batches->descend(x.request.tip, x.request.after_seq, served_bytes,
-                                               served_batches);
+  auto found =
+      state.context->batches->descend(x.request.tip, x.request.after_seq, served_bytes,
+                                      served_batches, storage::batch_store::contents::sealed);
   if (found) return state.peers.send(self, x.to, fetched_batches{std::move(*found)});
   if (found.error().code != errc::not_found) node::end_process(found.error(), "batch store");
 }

@@ -1,5 +1,6 @@
 #include "storage/batch_store.hpp"
 
+#include "messages/wire.hpp"
 #include "storage_fixture.hpp"
 
 using namespace tallymesh;
@@ -77,6 +78,23 @@ BOOST_AUTO_TEST_CASE(descending_follows_parents_and_stops_at_each_bound) {
       is_error(store->descend({0, 11, digest_of("none")}, 0, 1 << 20, 9), errc::not_found));
 }
 
+BOOST_AUTO_TEST_CASE(batches_to_send_on_are_not_decoded_and_make_the_same_frame) {
+  const temporary_directory home;
+  const auto store = open_store(home / "batches");
+  const auto lane = lane_of(0, 5, 1000);
+  require_ok(store->put(lane));
+  const auto decoded = store->descend(lane[4]->tip(), 1, 1 << 20, 100);
+  const auto sealed =
+      store->descend(lane[4]->tip(), 1, 1 << 20, 100, batch_store::contents::sealed);
+  require_ok(decoded);
+  require_ok(sealed);
+  BOOST_TEST((make_frame(fetched_batches{*sealed}) == make_frame(fetched_batches{*decoded})));
+  for (std::size_t i = 0; i < sealed->size(); ++i) {
+    BOOST_TEST(((*sealed)[i]->tip() == (*decoded)[i]->tip()));
+    BOOST_TEST((*sealed)[i]->content.operations.empty());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(headers_after_a_cut_tell_what_is_beyond_it_in_every_lane) {
   const temporary_directory home;
   const auto first = lane_of(0, 5), second = lane_of(3, 4), third = lane_of(9, 2);
@@ -106,9 +124,12 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_in_body_or_signature_is_found_and_named) {
     require_ok(open_store(home / "batches")->put({&batch, 1}));
     BOOST_REQUIRE(flip_byte_of(home / "batches" / "data.mdb", pattern, 60) > 0);
     const auto store = open_store(home / "batches");
+    const auto sent_on =
+        store->descend(batch->tip(), 0, 1 << 20, 1, batch_store::contents::sealed);
     for (const auto& got :
          {store->get(batch->tip()).has_error() ? store->get(batch->tip()).error() : error{},
-          store->headers_after({}).has_error() ? store->headers_after({}).error() : error{}}) {
+          store->headers_after({}).has_error() ? store->headers_after({}).error() : error{},
+          sent_on.has_error() ? sent_on.error() : error{}}) {
       BOOST_TEST((got.code == errc::damaged));
       BOOST_TEST(got.context.find("batch_store: the batch record of lane 4 seq 1") == 0u);
     }
