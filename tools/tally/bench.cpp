@@ -4,6 +4,7 @@
 #include "tools/tally/processes.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
 namespace tallymesh::tally {
@@ -167,94 +168,160 @@ struct latency_options {
   std::uint64_t count = 200;
 };
 
-/// Rows to store one by one: of a file, or what the table holds already (stored again,
-/// unchanged).
-result<std::vector<std::string>> sample_rows(const latency_options& options,
-                                             http_client& client, std::string& table) {
-  std::vector<std::string> out;
-  if (!options.file.empty()) {
-    if (table.empty())
-      return make_error(errc::bad_config, "--file needs --table CONTRACT.TABLE");
-    auto reader = row_reader::open(options.file, std::nullopt);
-    if (!reader) return reader.error();
-    while (out.size() < options.count) {
-      auto row = reader->next();
-      if (!row) return row.error();
-      if (!*row) break;
-      if ((*row)->problem.empty()) out.push_back(std::move((*row)->object));
-    }
-    if (out.empty())
-      return make_error(errc::malformed, options.file + ": holds no row that can be used");
-    return out;
+/// What to store one by one. Rows of a file are stored as they are; rows that the table holds
+/// get another text in `changed_field` each time, and what they were at the end.
+struct samples {
+  std::string table;
+  std::vector<json::object> rows;
+  std::string changed_field;
+
+  json::object row(std::uint64_t number) const {
+    auto x = rows[number % rows.size()];
+    if (!changed_field.empty()) x[changed_field] = "bench latency " + std::to_string(number);
+    return x;
   }
-  if (table.empty()) {
-    const auto tables = get_json(client, "/v1/tables");
-    if (!tables) return tables.error();
-    for (const auto& each : list_of(*tables))
-      if (table.empty() && number_at(each, "records") > 0) table = text_at(each, "table");
+};
+
+result<samples> rows_of_file(const latency_options& options) {
+  if (options.table.empty())
+    return make_error(errc::bad_config, "--file needs --table CONTRACT.TABLE");
+  auto reader = row_reader::open(options.file, std::nullopt);
+  if (!reader) return reader.error();
+  samples out{options.table, {}, {}};
+  while (out.rows.size() < options.count) {
+    auto row = reader->next();
+    if (!row) return row.error();
+    if (!*row) break;
+    if (!(*row)->problem.empty()) continue;
+    const auto parsed = parse_json((*row)->object);
+    if (parsed && parsed->is_object()) out.rows.push_back(parsed->as_object());
   }
-  const auto missing = make_error(
-      errc::not_found,
-      "there is no record to store again: load some first, or give --file and --table");
-  if (table.empty()) return missing;
-  const auto rows = get_json(client, "/v1/tables/" + url_encoded(table) + "/rows?limit=100");
-  if (!rows) return rows.error();
-  for (const auto& each : list_at(*rows, "rows"))
-    if (const auto* row = member(each, "row"); row != nullptr && row->is_object())
-      out.push_back(json::serialize(*row));
-  if (out.empty()) return missing;
+  if (out.rows.empty())
+    return make_error(errc::malformed, options.file + ": holds no row that can be used");
   return out;
 }
 
-result<std::vector<double>> measure(const latency_options& options, http_client& client) {
-  auto full_name = options.table;
-  const auto rows = sample_rows(options, client, full_name);
+bool names(const json::array& list, std::string_view field) {
+  return std::any_of(list.begin(), list.end(), [&](const json::value& x) {
+    return x.is_array() ? names(x.get_array(), field)
+                        : x.is_string() && x.get_string() == field;
+  });
+}
+
+/// A field that takes any text of some length and by which nothing is found; empty: there is
+/// none.
+std::string free_text_field(const json::value& table) {
+  constexpr unsigned long enough_characters = 32;
+  const auto* fields = member(table, "fields");
+  if (fields == nullptr || !fields->is_object()) return {};
+  for (const auto& [name, type] : fields->get_object()) {
+    const auto text = shown(type);
+    const auto max = text.find("max=");
+    if (!text.starts_with("text{") || max == std::string::npos
+        || std::strtoul(text.c_str() + max + 4, nullptr, 10) < enough_characters
+        || names(list_at(table, "key"), name) || names(list_at(table, "indexes"), name))
+      continue;
+    return name;
+  }
+  return {};
+}
+
+/// Of the first table, or the one that is named, which holds rows with a text to change.
+result<samples> rows_of_mesh(const latency_options& options, http_client& client) {
+  const auto tables = get_json(client, "/v1/tables");
+  if (!tables) return tables.error();
+  for (const auto& each : list_of(*tables)) {
+    samples out{text_at(each, "table"), {}, free_text_field(each)};
+    if ((!options.table.empty() && options.table != out.table) || out.changed_field.empty()
+        || number_at(each, "records") == 0)
+      continue;
+    const auto rows =
+        get_json(client, "/v1/tables/" + url_encoded(out.table) + "/rows?limit=100");
+    if (!rows) return rows.error();
+    for (const auto& found : list_at(*rows, "rows"))
+      if (const auto* row = member(found, "row"); row != nullptr && row->is_object())
+        out.rows.push_back(row->get_object());
+    if (!out.rows.empty()) return out;
+  }
+  return make_error(errc::not_found, "there is no record with a text that could be changed: "
+                                     "load some first, or give --file and --table");
+}
+
+struct measured {
+  std::vector<double> times_ms; ///< ascending
+  std::uint64_t unchanged = 0;  ///< operations that found the row as they wanted it
+};
+
+result<json::value> store_one(http_client& client, const table_name& table,
+                              const json::object& row) {
+  auto receipt = post_json(
+      client, "/v1/operations?wait=finalized&timeout_ms=20000",
+      store_operation(new_operation_id(), table.contract, table.table, json::serialize(row)),
+      {milliseconds(30'000)});
+  if (!receipt) return receipt;
+  if (text_at(*receipt, "status") != "finalized")
+    return make_error(errc::unavailable,
+                      client.target().url() + ": no receipt within 20 s; see `tally status`");
+  if (const auto* ok = member(*receipt, "ok"); ok != nullptr && *ok == false)
+    return make_error(errc::forbidden, "refused: " + text_at(*receipt, "description") + " "
+                                           + text_at(*receipt, "detail"));
+  return receipt;
+}
+
+result<measured> measure(const latency_options& options, http_client& client) {
+  const auto rows =
+      options.file.empty() ? rows_of_mesh(options, client) : rows_of_file(options);
   if (!rows) return rows.error();
-  const auto table = table_name::from_text(full_name);
+  const auto table = table_name::from_text(rows->table);
   if (!table) return table.error();
-  std::vector<double> times_ms;
+  measured out;
   progress bar("measuring", options.count);
   for (std::uint64_t i = 0; i < options.count; ++i) {
-    auto body = store_operation(new_operation_id(), table->contract, table->table,
-                                (*rows)[i % rows->size()]);
+    const auto row = rows->row(i);
     const auto start = clock::now();
-    const auto receipt = post_json(client, "/v1/operations?wait=finalized&timeout_ms=20000",
-                                   std::move(body), {milliseconds(30'000)});
+    const auto receipt = store_one(client, *table, row);
     if (!receipt) return receipt.error();
-    if (text_at(*receipt, "status") != "finalized")
-      return make_error(errc::unavailable,
-                        client.target().url() + ": no receipt within 20 s; see `tally status`");
-    times_ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - start).count());
+    out.times_ms.push_back(
+        std::chrono::duration<double, std::milli>(clock::now() - start).count());
+    if (number_at(*receipt, "changes") == 0) ++out.unchanged;
     bar.update(i + 1);
   }
-  std::sort(times_ms.begin(), times_ms.end());
-  return times_ms;
+  for (std::size_t i = 0; !rows->changed_field.empty() && i < rows->rows.size(); ++i) {
+    if (i >= options.count) break; // never touched
+    if (const auto back = store_one(client, *table, rows->rows[i]); !back) return back.error();
+  }
+  std::sort(out.times_ms.begin(), out.times_ms.end());
+  return out;
 }
 
 exit_code run_latency(const latency_options& options, const invocation& told) {
   const auto where = find_gateway(options.where);
   if (!where) return report(where.error());
   http_client client(where->target);
-  const auto times = measure(options, client);
-  if (!times) return report(times.error());
+  const auto done = measure(options, client);
+  if (!done) return report(done.error());
+  const auto& times = done->times_ms;
   // The smallest value that at least that share of all does not exceed.
   const auto at = [&](std::size_t percent) {
-    return (*times)[(times->size() * percent + 99) / 100 - 1];
+    return times[(times.size() * percent + 99) / 100 - 1];
   };
   if (told.json()) {
-    print_json(json::value{{"count", times->size()},
-                           {"min_ms", times->front()},
+    print_json(json::value{{"count", times.size()},
+                           {"unchanged", done->unchanged},
+                           {"min_ms", times.front()},
                            {"median_ms", at(50)},
                            {"p95_ms", at(95)},
-                           {"max_ms", times->back()}});
+                           {"max_ms", times.back()}});
     return exit_code::ok;
   }
-  std::cout << grouped(times->size())
-            << " operations one after another, from submit to final receipt at " << where->node
-            << ":\n";
-  print_table(
-      std::cout, {{"min ms", true}, {"median ms", true}, {"p95 ms", true}, {"max ms", true}},
-      {{tenths(times->front()), tenths(at(50)), tenths(at(95)), tenths(times->back())}});
+  std::cout << grouped(times.size())
+            << " operations one after another, from submit to final receipt at " << where->node;
+  if (done->unchanged > 0)
+    std::cout << " (" << grouped(done->unchanged) << " of them changed nothing)";
+  std::cout << ":\n";
+  print_table(std::cout,
+              {{"min ms", true}, {"median ms", true}, {"p95 ms", true}, {"max ms", true}},
+              {{tenths(times.front()), tenths(at(50)), tenths(at(95)), tenths(times.back())}});
   return exit_code::ok;
 }
 
@@ -290,14 +357,15 @@ void add_bench(command& program) {
   auto& latency = bench.add("latency",
                             "Store single rows one after another, and say how long each took.\n"
                             "Measures from submit to final receipt; the mesh should be idle. "
-                            "Without --file it stores rows\n"
-                            "again that are there, which changes nothing.",
+                            "Without --file it changes a\n"
+                            "text in rows that are there, and at the end stores them as they "
+                            "were.",
                             {"tally bench latency --count 200",
                              "tally bench latency --file cities.csv --table divisions.cities"});
   latency.option("--count", latency_settings->count, "How many operations", 1, 1'000'000);
   latency.option("--file", latency_settings->file, "Rows to store");
   latency.option("--table", latency_settings->table,
-                 "contract.table (default: the first that holds records)");
+                 "contract.table (default: the first that holds records with a text)");
   latency_settings->where.declare(latency, true);
   latency.on_run([latency_settings](const invocation& told) {
     return run_latency(*latency_settings, told);
