@@ -157,6 +157,11 @@ void machine::on(const received& x) {
 void machine::on(const peer_up& x) {
   if (x.peer >= set_.nodes.size || x.peer == set_.keys.self) return;
   up_[x.peer] = true;
+  // It may have been started anew: what it was shown on the link before, it may have forgotten.
+  for (auto& lane : lanes_) {
+    lane.peers[x.peer].proven_ms.reset();
+    lane.peers[x.peer].shown_ms.reset();
+  }
   auto have = full_have();
   if (!have.tips.empty()) out_.emplace_back(send{x.peer, std::move(have)});
   wake_fetches();
@@ -1127,6 +1132,7 @@ snapshot machine::look() const {
   out.held_bytes = held_bytes_;
   out.dropped = dropped_;
   out.evidence = evidence_;
+  out.pending = pending();
   return out;
 }
 

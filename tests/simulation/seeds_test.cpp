@@ -104,6 +104,8 @@ constexpr once_failed regressions[] = {
     {4, 1018888, strategy::all, true, "one node alone held the notarization that was work"},
     {7, 599, strategy::all, true,
      "after a restart both sides of a fork were on disk, and it was work again"},
+    {4, 4520, strategy::all, true,
+     "who forgot a fork's proof in a crash was not shown it again on the new link"},
 };
 } // namespace
 
