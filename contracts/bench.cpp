@@ -1,5 +1,6 @@
 // How long the native store of a villages row takes, before storage: bench_contracts [ROWS].
 #include "actors/contract_executor/machine.hpp"
+#include "contracts/memory_source.hpp"
 #include "messages/encoding.hpp"
 
 #include <chrono>
@@ -25,6 +26,7 @@ struct cpu_clock {
 };
 
 constexpr std::uint32_t rows_a_block = 5'000;
+constexpr block_height blocks_ahead = 8; // executed and not stored
 
 contract_executor::machine make_machine(const char* library) {
   std::ifstream file(library);
@@ -61,21 +63,15 @@ operation village(std::uint32_t number, std::int64_t version) {
   return what;
 }
 
-using rows_by_key = std::map<bytes, contract_executor::held_row>;
-
-/// Stores `count` rows in blocks; `rows` is what the tables hold, before and afterwards.
+/// Stores `count` rows in blocks; `stored` is what the tables hold, before and afterwards.
 void measure(const char* what, const contract_executor::machine& rules, std::uint32_t count,
-             std::int64_t version, rows_by_key& rows) {
+             std::int64_t version, contracts::memory_source& stored) {
   using clock = cpu_clock;
-  clock::duration executing{}, indexing{}, encoding{};
+  clock::duration executing{}, encoding{};
   std::size_t changes = 0, entries = 0;
-  const contract_executor::state_view view{[&](const std::string&, const bytes& key) {
-                                             const auto found = rows.find(key);
-                                             return found == rows.end()
-                                                        ? contract_executor::held_row{}
-                                                        : found->second;
-                                           },
-                                           [](const operation_id&) { return false; }};
+  contracts::overlay newer;
+  const contract_executor::tables on{newer, stored,
+                                     [](node_index, const operation_id&) { return false; }};
   for (std::uint32_t first = 0; first < count; first += rows_a_block) {
     sealed_batch batch;
     for (std::uint32_t i = first; i < std::min(count, first + rows_a_block); ++i)
@@ -84,24 +80,21 @@ void measure(const char* what, const contract_executor::machine& rules, std::uin
     sealed_block block;
     block.content.height = first / rows_a_block + 1;
     const auto start = clock::now();
-    const auto made = rules.execute(block, {in_order.begin(), in_order.end()}, {}, view);
+    const auto made = rules.execute(block, {in_order.begin(), in_order.end()}, {}, on);
     const auto executed = clock::now();
-    entries += rules.index_changes(made).size();
-    const auto indexed = clock::now();
-    const auto size = encode(made).size();
+    const auto size = encode(made.result).size();
     executing += executed - start;
-    indexing += indexed - executed;
-    encoding += clock::now() - indexed;
-    changes += size > 0 ? made.changes.size() : 0;
-    for (std::uint32_t i = 0; i < made.changes.size(); ++i)
-      rows[made.changes[i].key] = {made.changes[i].after, {block.content.height, i}};
+    encoding += clock::now() - executed;
+    changes += size > 0 ? made.result.changes.size() : 0;
+    entries += made.indexes.size();
+    stored.apply(block.content.height, made.result.changes, made.indexes);
+    if (block.content.height > blocks_ahead) newer.stored(block.content.height - blocks_ahead);
   }
   const auto each_us = [&](clock::duration x) {
     return std::chrono::duration<double, std::micro>(x).count() / count;
   };
-  std::printf("%-14s %zu changes, %zu index entries: execute %.2f us, index entries %.2f us, "
-              "encode %.2f us a row\n",
-              what, changes, entries, each_us(executing), each_us(indexing), each_us(encoding));
+  std::printf("%-14s %zu changes, %zu index entries: execute %.2f us, encode %.2f us a row\n",
+              what, changes, entries, each_us(executing), each_us(encoding));
 }
 
 } // namespace
@@ -114,8 +107,8 @@ int main(int argc, char** argv) {
     return 64;
   }
   const auto rules = make_machine(TALLYMESH_CONTRACT_LIBRARY "/divisions.lua");
-  rows_by_key rows;
-  measure("new rows:", rules, count, 1, rows);
-  measure("changed rows:", rules, count, 2, rows);
+  contracts::memory_source stored;
+  measure("new rows:", rules, count, 1, stored);
+  measure("changed rows:", rules, count, 2, stored);
   return 0;
 }

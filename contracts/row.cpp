@@ -154,8 +154,13 @@ static checked<value> merged_value(const field& x, const value* given, value* ke
 
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before) {
+  const auto after = merge(x, given, before ? stored_row(*before) : value_map{});
+  if (!after) return after.error();
+  return encode(*after);
+}
+
+checked<value_map> merge(const table& x, const value_map& given, value_map kept) {
   if (!in_order(given)) return refuse(outcome::malformed_arguments, x.name);
-  auto kept = before ? stored_row(*before) : value_map{};
   value_map after;
   after.reserve(x.fields.size());
   // All three are ascending by name, so one pass meets every field.
@@ -180,7 +185,7 @@ checked<bytes> merge(const table& x, const value_map& given,
     for (const auto& index : x.indexes)
       if (index_key(x, index, after).size() > limits::max_row_key_bytes)
         return refuse(outcome::key_too_long, x.fields[index.front()].name);
-  return encode(after);
+  return after;
 }
 
 // --- keys

@@ -38,6 +38,8 @@ result<value> value_from_text(const field& x, std::string_view text);
 /// wrong_type, out_of_range; key_too_long if an index's key would be.
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before);
+/// As above, decoded; `kept` is the row as it was, empty if there was none.
+checked<value_map> merge(const table& x, const value_map& given, value_map kept);
 
 /// The row key of a row that is to be stored. Refusals: missing_field, wrong_type,
 /// out_of_range, key_too_long; malformed_arguments if the names are not in order.

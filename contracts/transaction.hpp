@@ -6,83 +6,16 @@
 // LMDB; one thread.
 #pragma once
 
-#include "contracts/contract.hpp"
+#include "contracts/builtins.hpp"
+#include "contracts/contract_set.hpp"
+#include "contracts/gas.hpp"
+#include "contracts/overlay.hpp"
 #include "contracts/row.hpp"
-#include "messages/receipt.hpp"
-
-#include <map>
-#include <memory>
+#include "contracts/table_source.hpp"
 
 namespace tallymesh::contracts {
 
-/// A row as the tables hold it. A deleted row keeps the place of its last change, so that its
-/// history goes on when it is stored again.
-struct held_row {
-  std::optional<bytes> row;
-  change_place last_change;
-};
-
-/// A run of keys: from `from` (inclusive) to `to` (exclusive; empty: no end).
-struct key_range {
-  bytes from, to;
-  bool descending = false;
-  std::size_t limit = 0;
-};
-struct keyed_row {
-  bytes key, row;
-};
-struct keyed_entry {
-  bytes index_key, row_key;
-};
-
-/// The tables as stored, before what was executed and is not stored yet. Implemented over the
-/// ledger, and in memory for tests and for `tally contract test`. Each call may be a snapshot
-/// of its own: `overlay` holds everything newer.
-class table_source {
-public:
-  virtual ~table_source() = default;
-  virtual held_row row(const std::string& table, const bytes& key) const = 0;
-  virtual std::vector<keyed_row> rows(const std::string& table,
-                                      const key_range& wanted) const = 0;
-  /// In the order of (index key, row key); the range is over index keys.
-  virtual std::vector<keyed_entry> entries(const std::string& table, std::uint8_t index,
-                                           const key_range& wanted) const = 0;
-};
-
-/// Rows and index entries that are newer than the source: of blocks that are not stored yet and
-/// of the block that is being executed. Owned by the executor's actor; one thread.
-class overlay;
-
-/// The parties that genesis names; the place of a node is its node_index. Built-in contracts ask
-/// for it: who is of a tier, how many nodes are a quorum.
-struct mesh_facts {
-  struct node {
-    std::string name;
-    tier at{};
-  };
-  struct account {
-    std::string name; ///< without the node
-    std::string node;
-  };
-  std::vector<node> nodes;
-  std::vector<account> accounts; ///< each node has an account `node` of its own beside these
-
-  std::size_t faulty() const { return (nodes.size() - 1) / 3; }
-  std::size_t quorum() const { return nodes.size() - faulty(); }
-};
-
-/// All contracts in force at one place of the chain, built-in ones included. Immutable and
-/// shared; an activation makes another one.
-class contract_set {
-public:
-  virtual ~contract_set() = default;
-  virtual const contract* find_contract(std::string_view name) const = 0;
-  /// By "contract.table".
-  virtual const table* find_table(std::string_view full_name) const = 0;
-  virtual const mesh_facts& mesh() const = 0;
-};
-
-/// Who asks, on whose behalf, when.
+/// Who asks, on whose behalf, when. The texts outlive the transaction.
 struct call_facts {
   actor who;               ///< the operation's author
   std::string_view caller; ///< the contract that called; empty: the author itself
@@ -93,17 +26,47 @@ struct call_facts {
   std::int64_t time_ms = 0;
 };
 
+class transaction;
+
+/// Judges rows by the functions that contracts declare: the VM's side of `check`.
+class row_judge {
+public:
+  virtual ~row_judge() = default;
+  /// Refusals: check_failed, and what a running function can meet.
+  virtual checked<void> judge(transaction& on, const table& where, const value_map& row) = 0;
+};
+
+/// What counts in a receipt beside the rows that the transaction counts by itself.
+enum class effect : std::uint8_t { erased, settled, distributed };
+
 class transaction {
 public:
   transaction(const contract_set& rules, overlay& over, const table_source& below,
-              call_facts facts);
+              call_facts facts, std::uint64_t gas_limit = default_operation_gas);
+  transaction(const transaction&) = delete;
+  transaction& operator=(const transaction&) = delete;
 
-  const call_facts& facts() const;
-  const contract_set& rules() const;
+  const call_facts& facts() const { return facts_; }
+  const contract_set& rules() const { return rules_; }
+  /// While a contract runs on behalf of another, `facts().caller` names that one.
+  class called_by {
+  public:
+    called_by(transaction& on, std::string_view contract)
+        : on_(on), before_(std::exchange(on.facts_.caller, contract)) {}
+    ~called_by() { on_.facts_.caller = before_; }
+    called_by(const called_by&) = delete;
+    called_by& operator=(const called_by&) = delete;
+
+  private:
+    transaction& on_;
+    std::string_view before_;
+  };
+  void judge_rows_by(row_judge* judge) { judge_ = judge; }
 
   // --- reads. Full table names ("contract.table"); rights are the caller's to check.
-  /// The row, decoded. Refusals: unknown_table, malformed_arguments, wrong_type ...
+  /// The row, decoded. Refusals: unknown_table, malformed_arguments, wrong_type …
   checked<std::optional<value_map>> get(std::string_view table, const value_list& key);
+  checked<std::optional<value_map>> get(const table& of, const value_list& key);
   /// Rows whose key begins with `prefix`, in key order, at most `limit`.
   checked<std::vector<value_map>> range(std::string_view table, const value_list& prefix,
                                         std::size_t limit, bool descending = false);
@@ -111,36 +74,65 @@ public:
   checked<std::vector<value_map>> find(std::string_view table, std::uint8_t index,
                                        const value_list& prefix, std::size_t limit,
                                        bool descending = false);
+  /// The row as held, with the place of its last change.
+  checked<held_row> held(const table& of, const bytes& key);
 
-  // --- writes. Checked: declaration, unique, references, check, settled rows, limits.
-  /// Merges `row` over what is there, as a native store does; `no_change` is no refusal here.
+  // --- writes. Checked: declaration, unique, references, check, guards, limits.
+  /// Merges `row` over what is there, as a native store does; that it changes nothing is no
+  /// refusal.
   checked<void> put(std::string_view table, const value_map& row);
-  /// Refusals: not_found, referenced ...
+  /// As above; false if the row already was exactly this.
+  checked<bool> put(const table& to, const value_map& row);
+  /// Refusals: not_found, referenced …
   checked<void> remove(std::string_view table, const value_list& key);
+  checked<void> remove(const table& from, const value_list& key);
 
-  /// Something that happened, for the receipt and for those who follow: at most 32 an
-  /// operation.
+  /// Something that happened, for the receipt and for those who follow. Refusals: too_large,
+  /// out_of_range (too many), malformed_arguments (no name, or names not in order).
   checked<void> emit(std::string_view name, value_map what);
+  void count(effect x);
 
   /// Adds to the operation's gas. Refusal: out_of_gas.
   checked<void> charge(std::uint64_t gas);
+  std::uint64_t gas_used() const { return gas_used_; }
+  std::uint64_t gas_limit() const { return gas_limit_; }
 
-  /// Takes back every write, event and charge since the transaction began, or since `mark`.
+  /// Takes back every write, event and effect since the transaction began, or since `mark`; the
+  /// gas stays spent.
   struct mark_t {
-    std::size_t writes = 0, events = 0;
+    overlay::mark_t writes;
+    std::size_t events = 0, event_bytes = 0;
+    effect_counts effects;
   };
   mark_t mark() const;
-  void rewind(mark_t to = {});
-};
+  void rewind(const mark_t& to);
+  void rewind() { rewind(start_); }
 
-/// A built-in contract: declared tables (from a contract file inside the program) and actions
-/// in C++. `perform` gets arguments as the action's params declare them.
-struct builtin {
-  std::string_view name;
-  std::string_view
-      source; ///< contract file: tables, and actions with may and params but no run
-  checked<void> (*perform)(transaction& on, std::string_view action,
-                           const value_map& arguments);
+  /// What goes into the receipt.
+  std::uint32_t changes() const;
+  const effect_counts& effects() const { return effects_; }
+  std::vector<event> take_events() { return std::move(events_); }
+
+private:
+  checked<const table*> table_named(std::string_view full_name) const;
+  checked<std::vector<value_map>> read_rows(const table& of, std::vector<bytes> keys);
+  checked<void> may_change(const table& of, const bytes& key);
+  checked<void> check_unique(const table& of, const bytes& key, const value_map& row);
+  checked<void> check_references(const table& of, const value_map& row);
+  checked<void> check_referrers(const table& of, const value_map& row);
+  checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
+                      std::vector<index_change> indexes);
+
+  const contract_set& rules_;
+  overlay& over_;
+  const table_source& below_;
+  call_facts facts_;
+  row_judge* judge_ = nullptr;
+  std::uint64_t gas_used_ = 0, gas_limit_;
+  effect_counts effects_;
+  std::vector<event> events_;
+  std::size_t event_bytes_ = 0;
+  mark_t start_;
 };
 
 } // namespace tallymesh::contracts

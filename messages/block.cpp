@@ -148,6 +148,24 @@ std::string_view to_string(outcome x) {
     return "too_large";
   case outcome::block_full:
     return "block_full";
+  case outcome::refused_by_contract:
+    return "refused_by_contract";
+  case outcome::out_of_gas:
+    return "out_of_gas";
+  case outcome::out_of_memory:
+    return "out_of_memory";
+  case outcome::contract_error:
+    return "contract_error";
+  case outcome::too_deep:
+    return "too_deep";
+  case outcome::not_unique:
+    return "not_unique";
+  case outcome::missing_reference:
+    return "missing_reference";
+  case outcome::referenced:
+    return "referenced";
+  case outcome::check_failed:
+    return "check_failed";
   }
   return "unknown";
 }
@@ -190,6 +208,24 @@ std::string_view describe(outcome x) {
     return "the row would be longer than 256 KiB";
   case outcome::block_full:
     return "its block changes too much already; send it again with a new id";
+  case outcome::refused_by_contract:
+    return "the contract requires something that is not so";
+  case outcome::out_of_gas:
+    return "its work costs more than an operation may; do it in several";
+  case outcome::out_of_memory:
+    return "the action takes more memory than it may";
+  case outcome::contract_error:
+    return "the action failed; whoever wrote the contract must mend it";
+  case outcome::too_deep:
+    return "contracts called each other deeper than they may";
+  case outcome::not_unique:
+    return "another row has these values already";
+  case outcome::missing_reference:
+    return "the row that it refers to is not there";
+  case outcome::referenced:
+    return "other rows refer to it; take those away first";
+  case outcome::check_failed:
+    return "the table's check does not accept the row";
   }
   return "unknown";
 }

@@ -20,7 +20,12 @@ constexpr std::size_t max_justification =
     64 + 1; ///< nullifications of the gap and the parent's notarization
 constexpr std::size_t max_frame_bytes = 8 * 1024 * 1024;
 constexpr std::size_t max_row_key_bytes = 255;
+/// What a store keeps of an index key in order; the rest stands beside it.
+constexpr std::size_t max_ordered_index_key_bytes = 253;
 constexpr std::size_t max_row_bytes = 256 * 1024;
+/// What one operation may tell in events: their number, and the bytes of all as encoded.
+constexpr std::size_t max_operation_events = 32;
+constexpr std::size_t max_operation_event_bytes = 16 * 1024;
 /// Of all rows that one block changes, before and after: a short operation may change a long
 /// row, and what executing a block gave must stay small enough to hold and to store.
 constexpr std::size_t max_block_change_bytes = 64 * 1024 * 1024;

@@ -28,12 +28,44 @@ enum class outcome : std::uint8_t {
   no_change,  ///< the row already was exactly this; recorded, nothing written
   too_large,  ///< the row would be longer than limits::max_row_bytes
   block_full, ///< the block's changes are at limits::max_block_change_bytes; may be sent again
+  refused_by_contract, ///< ctx.require failed; the detail is the contract's own code
+  out_of_gas,          ///< the operation's work costs more than its limit
+  out_of_memory,       ///< the action holds more memory than it may
+  contract_error,      ///< the action failed: a mistake in the contract
+  too_deep,            ///< contracts called each other deeper than they may
+  not_unique,          ///< another row has these values, of which the table allows one
+  missing_reference,   ///< the row that this one names is not there
+  referenced,          ///< delete of a row that others name
+  check_failed,        ///< the table's own check does not accept the row
 };
-constexpr bool known(outcome x) { return x <= outcome::block_full; }
+constexpr outcome last_outcome = outcome::check_failed;
+constexpr bool known(outcome x) { return x <= last_outcome; }
 /// The name as in the enum, for JSON and tables.
 std::string_view to_string(outcome x);
 /// One sentence for a person.
 std::string_view describe(outcome x);
+
+/// How many effects of each kind an operation had.
+struct effect_counts {
+  std::uint32_t stored = 0, deleted = 0, erased = 0, settled = 0, distributed = 0;
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(stored, deleted, erased, settled, distributed);
+  }
+  bool operator==(const effect_counts&) const = default;
+};
+
+/// Something that happened, as a contract tells it. Limits: limits::max_operation_events and
+/// max_operation_event_bytes.
+struct event {
+  std::string name;
+  value_map what;
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(name, what);
+  }
+  bool operator==(const event&) const = default;
+};
 
 struct receipt {
   operation_id id;
@@ -44,12 +76,14 @@ struct receipt {
   outcome result{};
   std::string detail;        ///< the field or table that `result` is about; at most 64 bytes
   std::uint32_t changes = 0; ///< rows changed
-  std::uint64_t gas = 0;
+  std::uint64_t gas = 0;     ///< what its work cost, whether it succeeded or not
+  effect_counts effects;
+  std::vector<event> events;
 
   bool ok() const { return result == outcome::done || result == outcome::no_change; }
   template <class Archive>
   void serialize(Archive& a) {
-    a(id, height, position, lane, seq, closed(result), detail, changes, gas);
+    a(id, height, position, lane, seq, closed(result), detail, changes, gas, effects, events);
   }
 };
 

@@ -196,7 +196,10 @@ bool cursor::seek(bytes_view key) {
 }
 
 bool cursor::next() { return move(MDB_NEXT); }
+bool cursor::previous() { return move(MDB_PREV); }
 bool cursor::last() { return move(MDB_LAST); }
+
+bool cursor::seek_before(bytes_view key) { return seek(key) ? previous() : last(); }
 
 void cursor::write(bytes_view key, bytes_view value, unsigned flags) {
   auto name = to_lmdb(key), what = to_lmdb(value);

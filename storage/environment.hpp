@@ -81,7 +81,9 @@ public:
 
   bool seek(bytes_view key); ///< to the first key not below
   bool next();
+  bool previous();
   bool last();
+  bool seek_before(bytes_view key); ///< to the last key below
   bool ended() const { return !at_; }
   bytes_view key() const { return key_; }
   bytes_view value() const { return value_; }

@@ -9,6 +9,7 @@
 #include "messages/wire.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -49,6 +50,12 @@ struct stored_block {
 struct stored_row {
   std::optional<bytes> row; ///< encoded value_map; none: never there, or deleted
   change_place last;        ///< its last change; height 0: never there
+};
+
+/// Keys from `from` to, not including, `to`; an empty `to` is the end.
+struct walk_range {
+  bytes_view from, to;
+  bool descending = false;
 };
 
 struct table_row {
@@ -123,6 +130,16 @@ public:
   /// Live rows after `after_key` (empty: from the first), in key order.
   result<std::vector<table_row>> rows(std::string_view table, bytes_view after_key,
                                       std::size_t limit) const;
+  /// Every row that ever was, deleted ones too, in key order, until `visit` returns false. All
+  /// within one snapshot: `visit` must be quick, and must not read from a ledger.
+  result<void>
+  walk_rows(std::string_view table, const walk_range& wanted,
+            const std::function<bool(bytes_view key, const stored_row&)>& visit) const;
+  /// Likewise the entries of an index whose index keys are in the range, in the order of the
+  /// index key's first limits::max_ordered_index_key_bytes bytes, then of the row's key.
+  result<void> walk_entries(
+      std::string_view table, std::uint8_t index, const walk_range& wanted,
+      const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const;
   result<index_page> index_scan(std::string_view table, std::uint8_t index, bytes_view prefix,
                                 bytes_view after, std::size_t limit) const;
   /// The changes of one row, newest first, beginning at `from` (height 0: at its last change).

@@ -115,8 +115,8 @@ stored_row indexed_row(const transaction& t, std::uint16_t table, bytes_view key
   return row;
 }
 
-index_entry to_index_entry(const transaction& t, std::uint16_t table, bytes_view key,
-                           bytes_view value) {
+/// The two keys of an entry, without the row.
+index_entry to_index_entry(bytes_view key, bytes_view value) {
   field_reader in{value};
   const auto stored = in.integer<std::uint16_t>();
   const auto names = key.subspan(index_prefix_bytes);
@@ -126,10 +126,43 @@ index_entry to_index_entry(const transaction& t, std::uint16_t table, bytes_view
   put_bytes(x.index_key, names.first(stored));
   put_bytes(x.index_key, in.rest);
   put_bytes(x.row_key, names.subspan(stored));
+  return x;
+}
+
+index_entry to_index_entry(const transaction& t, std::uint16_t table, bytes_view key,
+                           bytes_view value) {
+  auto x = to_index_entry(key, value);
   auto row = indexed_row(t, table, x.row_key);
   x.row = std::move(*row.row);
   x.last = row.last;
   return x;
+}
+
+/// The first key above all that begin with `prefix`, which is no run of FF: it begins with a
+/// table's number.
+bytes above(bytes prefix) {
+  while (prefix.back() == 0xFF)
+    prefix.pop_back();
+  ++prefix.back();
+  return prefix;
+}
+
+/// Visits the records from `from` to, not including, `to`.
+template <class Visit>
+void walk(const transaction& t, database in, const bytes& from, const bytes& to,
+          bool descending, Visit visit) {
+  const auto is_below = [](bytes_view a, bytes_view b) {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+  };
+  cursor at(t, in);
+  if (descending) {
+    for (bool more = at.seek_before(to); more && !is_below(at.key(), from);
+         more = at.previous())
+      if (!visit(at)) return;
+  } else {
+    for (bool more = at.seek(from); more && is_below(at.key(), to); more = at.next())
+      if (!visit(at)) return;
+  }
 }
 
 history_entry read_history(const transaction& t, change_place place) {
@@ -281,6 +314,46 @@ result<std::vector<table_row>> ledger::rows(std::string_view table, bytes_view a
       found.push_back({bytes(key.begin(), key.end()), std::move(*row.row), row.last});
     }
     return found;
+  });
+}
+
+result<void>
+ledger::walk_rows(std::string_view table, const walk_range& wanted,
+                  const std::function<bool(bytes_view key, const stored_row&)>& visit) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto of = find_table(t, table);
+    if (!of) return;
+    const auto start = row_key(of->number, {});
+    const auto end = wanted.to.empty() ? above(start) : row_key(of->number, wanted.to);
+    walk(t, ledger_records::rows, row_key(of->number, wanted.from), end, wanted.descending,
+         [&](const cursor& at) {
+           return visit(at.key().subspan(start.size()), to_row(at.key(), at.value()));
+         });
+  });
+}
+
+result<void> ledger::walk_entries(
+    std::string_view table, std::uint8_t index, const walk_range& wanted,
+    const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto of = find_table(t, table);
+    if (!of) return;
+    const auto is_below = [](bytes_view a, bytes_view b) {
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+    };
+    // Where an index key's end stands in the value, its entry is on neither side of the bound
+    // for sure: so the walk takes in all that begin as `to` does, and each is judged.
+    auto end = index_start(of->number, index, wanted.to);
+    if (wanted.to.empty() || wanted.to.size() > max_stored_index_key_bytes)
+      end = above(std::move(end));
+    walk(t, indexes, index_start(of->number, index, wanted.from), end, wanted.descending,
+         [&](const cursor& at) {
+           const auto entry = to_index_entry(at.key(), at.value());
+           if (is_below(entry.index_key, wanted.from)
+               || (!wanted.to.empty() && !is_below(entry.index_key, wanted.to)))
+             return true;
+           return visit(entry.index_key, entry.row_key);
+         });
   });
 }
 

@@ -42,8 +42,9 @@ stored_row to_row(bytes_view key, bytes_view value);
 /// for the index key. What is beyond stands in the value, so that nothing is lost but the fine
 /// order.
 constexpr std::size_t index_prefix_bytes = 3;
-constexpr std::size_t max_stored_index_key_bytes =
-    511 - index_prefix_bytes - limits::max_row_key_bytes;
+constexpr std::size_t max_stored_index_key_bytes = limits::max_ordered_index_key_bytes;
+static_assert(index_prefix_bytes + max_stored_index_key_bytes + limits::max_row_key_bytes
+              <= 511);
 bytes index_start(std::uint16_t table, std::uint8_t index, bytes_view index_key);
 
 /// Of the last block; `genesis` if there is none.

@@ -1,6 +1,6 @@
 #include "actors/contract_executor/actor.hpp"
 
-#include "actors/contract_executor/unstored.hpp"
+#include "actors/contract_executor/ledger_tables.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -17,7 +17,8 @@ struct actor_state {
   node::context_ptr context;
   node::wiring_ptr wired;
   std::deque<consensus::deliver> waiting; ///< bounded by consensus' undelivered_blocks
-  unstored ahead;
+  contracts::overlay ahead;
+  recent_ids ahead_ids;
   block_height height = 0; ///< of the last block executed
   digest execution;
   std::vector<lane_tip> cut;
@@ -44,38 +45,32 @@ std::vector<batch_ptr> gather(const actor_state& state, const consensus::deliver
   return in_order;
 }
 
-state_view view_of(const actor_state& state) {
-  const auto& ledger = *state.context->ledger;
-  return {[&](const std::string& table, const bytes& key) -> held_row {
-            if (const auto* row = state.ahead.row(table, key)) return *row;
-            auto stored = read_or_end(ledger.row(table, key), "ledger");
-            return {std::move(stored.row), stored.last};
-          },
-          [&](node_index lane, const operation_id& id) {
-            return state.ahead.executed(lane, id)
-                   || read_or_end(ledger.executed(lane, std::span(&id, 1)), "ledger").front();
-          }};
-}
-
 void execute_next(self_ptr self) {
   auto& state = self->state;
   auto final_block = std::move(state.waiting.front());
   state.waiting.pop_front();
   const auto& machine = state.context->executor;
   const auto batches = gather(state, final_block);
-  auto outcome = std::make_shared<const execution>(
-      machine.execute(*final_block.block, batches, state.execution, view_of(state)));
+  const auto& ledger = *state.context->ledger;
+  const ledger_tables below(ledger, [](const error& why) { node::end_process(why, "ledger"); });
+  const tables on{
+      state.ahead, below, [&](node_index lane, const operation_id& id) {
+        return state.ahead_ids.contains(lane, id)
+               || read_or_end(ledger.executed(lane, std::span(&id, 1)), "ledger").front();
+      }};
+  auto made = machine.execute(*final_block.block, batches, state.execution, on);
+  const auto outcome = std::make_shared<const execution>(std::move(made.result));
   auto commit = std::make_shared<storage::ledger_commit>();
   commit->block = final_block.block;
   commit->full_cut = final_block.full_cut;
   commit->finalization = std::move(final_block.finalization);
   commit->result = outcome;
   commit->execution = execution_digest(encode(*outcome));
-  commit->indexes = machine.index_changes(*outcome);
+  commit->indexes = std::move(made.indexes);
   state.height = outcome->height;
   state.execution = commit->execution;
   state.cut = std::move(final_block.full_cut);
-  state.ahead.add(*outcome);
+  state.ahead_ids.add(*outcome);
   self->send(state.wired->core.ledger_writer, node::commit_ptr(std::move(commit)));
 }
 
@@ -107,6 +102,7 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       },
       [=](node::stored_atom, block_height height) {
         self->state.ahead.stored(height);
+        self->state.ahead_ids.stored(height);
         execute_waiting(self);
       },
   };

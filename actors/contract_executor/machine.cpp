@@ -1,8 +1,5 @@
 #include "actors/contract_executor/machine.hpp"
 
-#include "contracts/row.hpp"
-
-#include <algorithm>
 #include <set>
 
 namespace tallymesh::contract_executor {
@@ -12,43 +9,29 @@ using contracts::refuse;
 
 // --- genesis
 
-static result<void> check_grantees(const contracts::contract& x, const genesis_facts& facts) {
-  const auto exists = [&](const contracts::grantee& who) {
-    using kind = contracts::grantee::kind;
-    if (who.what == kind::node)
-      return std::any_of(facts.nodes.begin(), facts.nodes.end(),
-                         [&](const node_facts& node) { return node.name == who.name; });
-    if (who.what == kind::account)
-      return std::any_of(facts.accounts.begin(), facts.accounts.end(),
-                         [&](const account_facts& account) {
-                           return account.name + "@" + account.node == who.name;
-                         });
-    return true;
-  };
-  for (const auto& table : x.tables)
-    for (const auto* list : {&table.readers, &table.storers, &table.deleters})
-      for (const auto& who : *list)
-        if (!exists(who))
-          return make_error(errc::bad_config, "contract " + x.name + " gives a right on table "
-                                                  + table.name + " to " + who.name
-                                                  + ", which genesis does not have");
-  return {};
+/// Genesis' contracts after the built-in ones.
+static result<contracts::contract_set_ptr> make_base(genesis_facts& facts) {
+  contracts::mesh_facts mesh;
+  for (const auto& each : facts.nodes)
+    mesh.nodes.push_back({each.name, each.at});
+  for (const auto& each : facts.accounts)
+    mesh.accounts.push_back({each.name, each.node});
+  auto entries = contracts::builtin_entries();
+  for (auto& each : facts.contracts)
+    entries.push_back({std::move(each), {}, nullptr});
+  return contracts::contract_set::make(std::move(mesh), std::move(entries));
 }
 
 result<machine> machine::make(genesis_facts facts) {
   machine made;
-  for (const auto& each : facts.contracts)
-    if (auto good = check_grantees(each, facts); !good) return good.error();
-  for (auto& each : facts.contracts) {
-    const auto name = each.name;
-    if (!made.contracts_.try_emplace(name, std::move(each)).second)
-      return make_error(errc::bad_config, "genesis names contract " + name + " twice");
-  }
   std::map<std::string, node_index, std::less<>> places;
   for (std::size_t i = 0; i < facts.nodes.size(); ++i)
     if (!places.emplace(facts.nodes[i].name, static_cast<node_index>(i)).second)
       return make_error(errc::bad_config,
                         "genesis names node " + facts.nodes[i].name + " twice");
+  auto base = make_base(facts);
+  if (!base) return base.error();
+  made.base_ = std::move(*base);
   made.accounts_.resize(facts.nodes.size());
   for (auto& each : facts.accounts) {
     const auto place = places.find(each.node);
@@ -59,21 +42,12 @@ result<machine> machine::make(genesis_facts facts) {
     if (!made.accounts_[place->second].emplace(each.name, std::move(each)).second)
       return make_error(errc::bad_config, "genesis names account " + full_name + " twice");
   }
+  const std::string own(contracts::node_account);
+  for (std::size_t i = 0; i < facts.nodes.size(); ++i)
+    made.accounts_[i].try_emplace(own, account_facts{own, facts.nodes[i].name, {}});
   made.chain_ = facts.chain;
   made.nodes_ = std::move(facts.nodes);
   return made;
-}
-
-const contracts::contract* machine::find_contract(std::string_view name) const {
-  const auto found = contracts_.find(name);
-  return found == contracts_.end() ? nullptr : &found->second;
-}
-
-const contracts::table* machine::find_table(std::string_view full_name) const {
-  const auto dot = full_name.find('.');
-  if (dot == std::string_view::npos) return nullptr;
-  const auto* owner = find_contract(full_name.substr(0, dot));
-  return owner == nullptr ? nullptr : owner->find_table(full_name.substr(dot + 1));
 }
 
 const account_facts* machine::find_account(node_index node, std::string_view name) const {
@@ -84,47 +58,77 @@ const account_facts* machine::find_account(node_index node, std::string_view nam
 
 // --- one block
 
-/// Executing one block: the rows it has touched so far, and what it has produced.
+/// Executing one block: what it has produced so far.
 class block_run {
 public:
   block_run(const machine& rules, const sealed_block& block, const digest& previous,
-            const state_view& view)
-      : rules_(rules), view_(view) {
+            const tables& on)
+      : rules_(rules), on_(on) {
     made_.height = block.content.height;
     made_.block = block.id;
     made_.time_ms = block.content.time_ms;
     made_.previous = previous;
+    on_.newer.begin_block(made_.height);
   }
 
   void run(const batch& from) {
     for (const auto& what : from.operations) {
       const auto position = position_++;
-      if (!seen_.emplace(from.lane, what.id).second || view_.executed(from.lane, what.id))
+      if (!seen_.emplace(from.lane, what.id).second || on_.executed(from.lane, what.id))
         continue;
       receipt answer{.id = what.id,
                      .height = made_.height,
                      .position = position,
                      .lane = from.lane,
                      .seq = from.seq};
-      const auto changes_before = made_.changes.size();
-      if (const auto verdict = perform(what, from.lane, position); !verdict) {
-        answer.result = verdict.error().why;
-        answer.detail = verdict.error().detail;
-      }
-      answer.changes = static_cast<std::uint32_t>(made_.changes.size() - changes_before);
+      perform(what, answer);
       made_.receipts.push_back(std::move(answer));
     }
   }
 
-  execution finish() { return std::move(made_); }
+  executed_block finish() {
+    auto written = on_.newer.end_block();
+    made_.changes = std::move(written.changes);
+    return {std::move(made_), std::move(written.indexes)};
+  }
 
 private:
-  /// Table and key. Ordered, so that no choice of keys makes a look-up slow.
-  using row_name = std::pair<const contracts::table*, bytes>;
+  /// All or nothing: a refused operation leaves its receipt only.
+  void perform(const operation& what, receipt& answer) {
+    const auto refused = [&](const contracts::refusal& why) {
+      answer.result = why.why;
+      answer.detail = why.detail;
+    };
+    const auto admitted = admit(what, answer.lane);
+    if (!admitted) return refused(admitted.error());
+    const auto& [contract, who] = *admitted;
+    contracts::transaction work(*rules_.base_, on_.newer, on_.below,
+                                {.who = who,
+                                 .caller = {},
+                                 .operation = what.id,
+                                 .lane = answer.lane,
+                                 .position = answer.position,
+                                 .height = made_.height,
+                                 .time_ms = made_.time_ms});
+    auto verdict = work.charge(contracts::prices.operation);
+    if (verdict) verdict = run_action(*contract, what, work);
+    if (!verdict) {
+      work.rewind();
+      refused(verdict.error());
+    }
+    answer.changes = work.changes();
+    answer.gas = work.gas_used();
+    answer.effects = work.effects();
+    answer.events = work.take_events();
+  }
 
+  struct admission {
+    const contracts::contract* contract;
+    contracts::actor who;
+  };
   /// The order of these checks is the contract's (contracts/README.md): all nodes name the same
   /// one.
-  checked<void> perform(const operation& what, node_index lane, std::uint32_t position) {
+  checked<admission> admit(const operation& what, node_index lane) const {
     if (made_.time_ms > what.valid_until_ms) return refuse(outcome::expired, "");
     const auto* author = rules_.find_account(lane, what.author);
     if (author == nullptr) return refuse(outcome::unknown_account, what.author);
@@ -132,16 +136,20 @@ private:
     if (contract == nullptr) return refuse(outcome::unknown_contract, what.contract);
     if (contract->author_signs && !signed_by(*author, what))
       return refuse(outcome::unsigned_operation, what.author);
-    const contracts::actor who{what.author, author->node, rules_.nodes_[lane].at};
-    if (what.action == "store") return store_row(*contract, what.arguments, who, position);
-    if (what.action == "delete") return delete_row(*contract, what.arguments, who, position);
-    return refuse(outcome::unknown_action, what.action);
+    return admission{contract, {what.author, author->node, rules_.nodes_[lane].at}};
   }
 
   bool signed_by(const account_facts& author, const operation& what) const {
     return author.key && what.author_signature
            && verify(*author.key, author_signing_digest(rules_.chain_, what).raw,
                      *what.author_signature);
+  }
+
+  static checked<void> run_action(const contracts::contract& contract, const operation& what,
+                                  contracts::transaction& work) {
+    if (what.action == "store") return store_row(contract, what.arguments, work);
+    if (what.action == "delete") return delete_row(contract, what.arguments, work);
+    return refuse(outcome::unknown_action, what.action);
   }
 
   /// What an operation is about, as it stands in its two arguments: `first`, and "table".
@@ -164,82 +172,41 @@ private:
     return subject<T>{table, what};
   }
 
-  checked<void> store_row(const contracts::contract& contract, const value_map& given,
-                          const contracts::actor& who, std::uint32_t position) {
+  static checked<void> store_row(const contracts::contract& contract, const value_map& given,
+                                 contracts::transaction& work) {
     const auto about = subject_of<value_map>(contract, given, "row");
     if (!about) return about.error();
     const auto& [table, row] = *about;
-    if (!may_store(*table, who)) return refuse(outcome::forbidden, table->name);
-    auto key = contracts::key_of(*table, *row);
-    if (!key) return key.error();
-    auto& held = row_at(*table, std::move(*key));
-    auto after = contracts::merge(*table, *row, held.second.row);
-    if (!after) return after.error();
-    if (held.second.row == *after) return refuse(outcome::no_change, "");
-    if (after->size() > limits::max_row_bytes) return refuse(outcome::too_large, table->name);
-    return write(held, std::move(*after), position);
-  }
-
-  checked<void> delete_row(const contracts::contract& contract, const value_map& given,
-                           const contracts::actor& who, std::uint32_t position) {
-    const auto about = subject_of<value_list>(contract, given, "key");
-    if (!about) return about.error();
-    const auto& [table, values] = *about;
-    if (!may_delete(*table, who)) return refuse(outcome::forbidden, table->name);
-    auto key = contracts::key_of(*table, *values);
-    if (!key) return key.error();
-    auto& held = row_at(*table, std::move(*key));
-    if (!held.second.row) return refuse(outcome::not_found, table->name);
-    return write(held, std::nullopt, position);
-  }
-
-  std::pair<const row_name, held_row>& row_at(const contracts::table& table, bytes key) {
-    const auto [at, fresh] = rows_.try_emplace({&table, std::move(key)});
-    if (fresh) at->second = view_.row(table.full_name, at->first.second);
-    return *at;
-  }
-
-  checked<void> write(std::pair<const row_name, held_row>& held, std::optional<bytes> after,
-                      std::uint32_t position) {
-    auto& [name, now] = held;
-    const auto size_bytes =
-        name.second.size() + (now.row ? now.row->size() : 0) + (after ? after->size() : 0);
-    if (change_bytes_ + size_bytes > limits::max_block_change_bytes)
-      return refuse(outcome::block_full, name.first->name);
-    change_bytes_ += size_bytes;
-    const change_place here{made_.height, static_cast<std::uint32_t>(made_.changes.size())};
-    made_.changes.push_back({name.first->full_name, name.second, std::move(now.row), after,
-                             position, now.last_change});
-    now = {std::move(after), here};
+    if (!may_store(*table, work.facts().who)) return refuse(outcome::forbidden, table->name);
+    const auto changed = work.put(*table, *row);
+    if (!changed) return changed.error();
+    if (!*changed) return refuse(outcome::no_change, "");
     return {};
   }
 
+  static checked<void> delete_row(const contracts::contract& contract, const value_map& given,
+                                  contracts::transaction& work) {
+    const auto about = subject_of<value_list>(contract, given, "key");
+    if (!about) return about.error();
+    const auto& [table, key] = *about;
+    if (!may_delete(*table, work.facts().who)) return refuse(outcome::forbidden, table->name);
+    return work.remove(*table, *key);
+  }
+
   const machine& rules_;
-  const state_view& view_;
+  const tables& on_;
   execution made_;
   std::uint32_t position_ = 0;
-  std::size_t change_bytes_ = 0; ///< of rows before and after, and keys
   std::set<std::pair<node_index, operation_id>> seen_;
-  std::map<row_name, held_row>
-      rows_; // looked up, never iterated: table addresses differ by process
 };
 
-execution machine::execute(const sealed_block& block, const std::vector<batch_ptr>& in_order,
-                           const digest& previous, const state_view& view) const {
-  block_run run(*this, block, previous, view);
+executed_block machine::execute(const sealed_block& block,
+                                const std::vector<batch_ptr>& in_order, const digest& previous,
+                                const tables& on) const {
+  block_run run(*this, block, previous, on);
   for (const auto& each : in_order)
     run.run(each->content);
   return run.finish();
-}
-
-std::vector<index_change> machine::index_changes(const execution& of) const {
-  std::vector<index_change> made;
-  for (const auto& each : of.changes) {
-    const auto* table = find_table(each.table);
-    TALLYMESH_INVARIANT(table != nullptr);
-    append_index_changes(*table, each, made);
-  }
-  return made;
 }
 
 } // namespace tallymesh::contract_executor

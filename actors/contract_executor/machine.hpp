@@ -1,10 +1,10 @@
 // The contract executor: runs a final block's operations and says what came of each, the same
-// on every node. Pure: it reads tables through a `state_view` and writes nothing; its result
-// goes to the ledger writer. Owned by the executor's actor; immutable, so `execute` may run on
-// any thread.
+// on every node. Pure: it reads tables through `tables`, writes to their overlay, and its
+// result goes to the ledger writer. Owned by the executor's actor; immutable, so `execute` may
+// run on any thread that owns the tables.
 #pragma once
 
-#include "contracts/index_change.hpp"
+#include "contracts/transaction.hpp"
 #include "messages/block.hpp"
 #include "messages/receipt.hpp"
 
@@ -30,19 +30,17 @@ struct genesis_facts {
   std::vector<contracts::contract> contracts;
 };
 
-/// A row as the ledger holds it. A deleted row keeps the place of its last change, so that its
-/// history goes on when it is stored again.
-struct held_row {
-  std::optional<bytes> row;
-  change_place last_change;
-};
-
 /// The tables as they are before the block.
-struct state_view {
-  std::function<held_row(const std::string& table, const bytes& key)>
-      row; ///< table: "contract.table"
+struct tables {
+  contracts::overlay& newer;
+  const contracts::table_source& below;
   /// True if a receipt for it exists. Ids count within a lane: no node uses up another's.
   std::function<bool(node_index lane, const operation_id&)> executed;
+};
+
+struct executed_block {
+  execution result;
+  std::vector<index_change> indexes; ///< of all changes, in their order
 };
 
 class machine {
@@ -58,15 +56,18 @@ public:
   /// receipt. Positions count all operations of the block, those too. A failed operation
   /// changes nothing. Operations see the writes of those before them; several on one row make
   /// several changes, linked.
-  execution execute(const sealed_block& block, const std::vector<batch_ptr>& in_order,
-                    const digest& previous, const state_view& view) const;
+  executed_block execute(const sealed_block& block, const std::vector<batch_ptr>& in_order,
+                         const digest& previous, const tables& on) const;
 
-  /// For all changes of an execution, in their order.
-  std::vector<index_change> index_changes(const execution& of) const;
-
-  const contracts::contract* find_contract(std::string_view name) const;
+  /// The contracts that genesis gives, with the built-in ones.
+  const contracts::contract_set_ptr& base() const { return base_; }
+  const contracts::contract* find_contract(std::string_view name) const {
+    return base_->find_contract(name);
+  }
   /// By "contract.table", as changes name it.
-  const contracts::table* find_table(std::string_view full_name) const;
+  const contracts::table* find_table(std::string_view full_name) const {
+    return base_->find_table(full_name);
+  }
 
 private:
   friend class block_run;
@@ -76,7 +77,7 @@ private:
   digest chain_;
   std::vector<node_facts> nodes_;
   std::vector<std::map<std::string, account_facts, std::less<>>> accounts_; ///< by node
-  std::map<std::string, contracts::contract, std::less<>> contracts_;
+  contracts::contract_set_ptr base_;
 };
 
 } // namespace tallymesh::contract_executor

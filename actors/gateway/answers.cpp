@@ -31,7 +31,14 @@ void write_receipt(json_out& out, const receipt& x, std::string_view lane_name) 
   out.field("lane", lane_name).field("seq", x.seq);
   out.field("result", to_string(x.result)).field("ok", x.ok()).field("detail", x.detail);
   out.field("description", describe(x.result)).field("changes", x.changes).field("gas", x.gas);
-  out.end_object();
+  const auto& counts = x.effects;
+  out.key("effects").begin_object().field("stored", counts.stored);
+  out.field("deleted", counts.deleted).field("erased", counts.erased);
+  out.field("settled", counts.settled).field("distributed", counts.distributed).end_object();
+  out.key("events").begin_array();
+  for (const auto& each : x.events)
+    out.begin_object().field("name", each.name).key("what").typed(each.what).end_object();
+  out.end_array().end_object();
 }
 
 std::string_view name_of(const std::vector<std::string>& nodes, node_index which) {

@@ -2,7 +2,7 @@
 // a mempool that does what the test says. Blocks come when the test asks for them.
 #pragma once
 
-#include "actors/contract_executor/machine.hpp"
+#include "actors/contract_executor/ledger_tables.hpp"
 #include "actors/gateway/service.hpp"
 #include "storage_fixture.hpp"
 
@@ -111,22 +111,17 @@ public:
     storage::ledger_commit commit;
     commit.block = seal(keyed_hash(), content);
     commit.full_cut = content.cut;
-    contract_executor::state_view view;
-    view.row = [this](const std::string& table, const bytes& key) {
-      auto row = ledger->row(table, key);
-      return row ? contract_executor::held_row{row->row, row->last}
-                 : contract_executor::held_row{};
-    };
-    view.executed = [this](node_index lane, const operation_id& id) -> bool {
-      return ledger->executed(lane, std::span(&id, 1))->front();
-    };
-    auto done = std::make_shared<execution>(
-        executor->execute(*commit.block, {sealed}, before->execution, view));
+    contracts::overlay newer;
+    const contract_executor::ledger_tables below(*ledger, [](const error&) {});
+    auto made = executor->execute(
+        *commit.block, {sealed}, before->execution,
+        {newer, below, [this](node_index lane, const operation_id& id) -> bool {
+           return ledger->executed(lane, std::span(&id, 1))->front();
+         }});
+    auto done = std::make_shared<execution>(std::move(made.result));
     commit.result = done;
     commit.execution = execution_digest(encode(*done));
-    for (auto& each : executor->index_changes(*done))
-      commit.indexes.push_back(
-          {each.table, each.index, each.index_key, each.row_key, each.add});
+    commit.indexes = std::move(made.indexes);
     const auto stored = ledger->append({&commit, 1});
     BOOST_TEST_REQUIRE(stored.has_value(), stored.error().context);
     return done;

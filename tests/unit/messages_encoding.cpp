@@ -162,7 +162,8 @@ BOOST_AUTO_TEST_CASE(kinds_that_do_not_exist_are_refused) {
     item[0] = static_cast<std::uint8_t>(kind);
     BOOST_TEST(decode<signed_item>(item).has_value() == (kind >= 1 && kind <= 6));
     receipt_bytes[16 + 8 + 4 + 2 + 8] = static_cast<std::uint8_t>(kind);
-    BOOST_TEST(decode<receipt>(receipt_bytes).has_value() == (kind <= 17));
+    BOOST_TEST(decode<receipt>(receipt_bytes).has_value()
+               == (kind <= static_cast<int>(last_outcome)));
   }
 }
 
@@ -291,13 +292,25 @@ BOOST_AUTO_TEST_CASE(an_execution_is_these_bytes) {
   x.height = 4;
   x.block = digest_of(0x11);
   x.time_ms = 5;
-  x.receipts = {{{{1}}, 4, 0, 2, 3, outcome::out_of_range, "amount", 1, 9}};
+  x.receipts = {{{{1}},
+                 4,
+                 0,
+                 2,
+                 3,
+                 outcome::out_of_range,
+                 "amount",
+                 1,
+                 9,
+                 {1, 2, 3, 4, 5},
+                 {{"paid", {{"a", true}}}}}};
   x.changes = {{"orders.orders", {0xab}, {}, bytes{0, 0, 0, 0}, 6, {7, 8}}};
   x.previous = digest_of(0x22);
   BOOST_TEST(to_hex(encode(x))
              == packed("0400000000000000", repeated("11", 32), "0500000000000000",
                        "01000000 01", repeated("00", 15), "0400000000000000 00000000 0200",
                        "0300000000000000 0b 06000000 616d6f756e74 01000000 0900000000000000",
+                       "01000000 02000000 03000000 04000000 05000000",
+                       "01000000 04000000 70616964 01000000 01000000 61 01 01",
                        "01000000 0d000000 6f72646572732e6f7264657273 01000000 ab",
                        "00 01 04000000 00000000 06000000 0700000000000000 08000000",
                        repeated("22", 32)));

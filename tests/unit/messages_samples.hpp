@@ -162,15 +162,24 @@ public:
   }
 
   receipt some_receipt() {
-    return {some_id(),
-            any(),
-            static_cast<std::uint32_t>(any()),
-            static_cast<node_index>(any()),
-            any(),
-            static_cast<outcome>(below(16)),
-            some_text(8),
-            static_cast<std::uint32_t>(any()),
-            any()};
+    receipt x{some_id(),
+              any(),
+              static_cast<std::uint32_t>(any()),
+              static_cast<node_index>(any()),
+              any(),
+              static_cast<outcome>(below(static_cast<int>(last_outcome) + 1)),
+              some_text(8),
+              static_cast<std::uint32_t>(any()),
+              any(),
+              {.stored = static_cast<std::uint32_t>(any()),
+               .deleted = static_cast<std::uint32_t>(any()),
+               .erased = static_cast<std::uint32_t>(any()),
+               .settled = static_cast<std::uint32_t>(any()),
+               .distributed = static_cast<std::uint32_t>(any())},
+              {}};
+    for (auto i = below(3); i > 0; --i)
+      x.events.push_back({some_text(8), some_map(2)});
+    return x;
   }
   change some_change() {
     change x{some_text(8),

@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(every_error_and_outcome_has_its_own_name) {
     outcomes.insert(to_string(static_cast<outcome>(i)));
     sentences.insert(describe(static_cast<outcome>(i)));
   }
-  BOOST_TEST(outcomes.size() == static_cast<std::size_t>(outcome::block_full) + 1);
+  BOOST_TEST(outcomes.size() == static_cast<std::size_t>(last_outcome) + 1);
   BOOST_TEST(sentences.size() == outcomes.size());
   BOOST_TEST(outcomes.count("unknown") == 0u);
 }
@@ -503,9 +503,10 @@ BOOST_AUTO_TEST_CASE(what_an_honest_node_may_sign_both_is_no_contradiction) {
       {item(notarize, 9, some_block, 1), item(notarize, 9, other_block, 2)},
       {item(nullify, 9, {}, 1), item(finalize, 9, some_block, 2)},
       {item(proposal, 9, some_block), item(notarize, 9, other_block)},
-    // Nullify has no digest to differ in, and a difference in execution is no lie about order.
-    {item(nullify, 9, {}), item(nullify, 9, some_block)},
-    {item(attestation, 9, some_block), item(attestation, 9, other_block)},
+      // Nullify has no digest to differ in, and a difference in execution is no lie about
+      // order.
+      {item(nullify, 9, {}), item(nullify, 9, some_block)},
+      {item(attestation, 9, some_block), item(attestation, 9, other_block)},
       {item(batch, 9, some_block), item(proposal, 9, other_block)},
   };
   for (const auto& [a, b] : pairs) {

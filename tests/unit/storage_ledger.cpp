@@ -253,6 +253,68 @@ BOOST_AUTO_TEST_CASE(an_index_key_longer_than_a_key_can_be_is_still_found_whole)
   BOOST_TEST(store->index_scan("a.t", 3, {}, {}, 9)->entries.size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(rows_and_entries_are_walked_in_both_directions_between_two_bounds) {
+  const temporary_directory home;
+  const auto store = open_ledger(home / "ledger");
+  ledger_script script;
+  const std::vector all{
+      script.next(
+          {{"a.t", "k1", "b"}, {"a.t", "k2", "a"}, {"a.t", "k3", "c"}, {"b.t", "k", "b"}}),
+      script.next({{"a.t", "k2", std::nullopt}, {"a.t", "k4", "b"}})};
+  require_ok(store->append(all));
+  const auto rows = [&](std::string_view from, std::string_view to, bool descending,
+                        std::size_t limit = 9) {
+    std::string found;
+    const auto start = raw(from), end = raw(to);
+    require_ok(store->walk_rows("a.t", {start, end, descending},
+                                [&](bytes_view key, const stored_row& row) {
+                                  found += std::string(as_text(key)) + (row.row ? " " : "! ");
+                                  return --limit > 0;
+                                }));
+    return found;
+  };
+  BOOST_TEST(rows("", "", false) == "k1 k2! k3 k4 ");
+  BOOST_TEST(rows("", "", true) == "k4 k3 k2! k1 ");
+  BOOST_TEST(rows("k2", "k4", false) == "k2! k3 ");
+  BOOST_TEST(rows("k2", "k4", true) == "k3 k2! ");
+  BOOST_TEST(rows("", "", true, 2) == "k4 k3 ");
+  BOOST_TEST(rows("k5", "", false).empty());
+  const auto entries = [&](bytes_view from, bytes_view to, bool descending) {
+    std::string found;
+    require_ok(
+        store->walk_entries("a.t", 1, {from, to, descending}, [&](bytes_view, bytes_view key) {
+          found += std::string(as_text(key)) + " ";
+          return true;
+        }));
+    return found;
+  };
+  BOOST_TEST(entries({}, {}, false) == "k1 k4 k3 ");
+  BOOST_TEST(entries({}, {}, true) == "k3 k4 k1 ");
+  const auto b = raw("b"), c = raw("c");
+  BOOST_TEST(entries(b, c, true) == "k4 k1 ");
+  BOOST_TEST(entries(c, {}, false) == "k3 ");
+}
+
+BOOST_AUTO_TEST_CASE(long_index_keys_are_walked_between_bounds_that_differ_at_their_ends) {
+  const temporary_directory home;
+  const auto store = open_ledger(home / "ledger");
+  ledger_script script;
+  auto made = script.next({{"a.t", "k1", "1"}, {"a.t", "k2", "2"}, {"a.t", "k3", "3"}});
+  bytes one(1000, 'x'), two(1000, 'x'), three(1000, 'x');
+  two.back() = 'y';
+  three.back() = 'z';
+  made.indexes = {{"a.t", 3, three, raw("k1"), true},
+                  {"a.t", 3, two, raw("k2"), true},
+                  {"a.t", 3, one, raw("k3"), true}};
+  require_ok(store->append({&made, 1}));
+  std::string found;
+  require_ok(store->walk_entries("a.t", 3, {two, three}, [&](bytes_view, bytes_view key) {
+    found += as_text(key);
+    return true;
+  }));
+  BOOST_TEST(found == "k2");
+}
+
 BOOST_AUTO_TEST_CASE(a_range_ends_at_a_finalization_within_its_bounds_or_at_the_next) {
   const temporary_directory home;
   const auto store = open_ledger(home / "ledger");

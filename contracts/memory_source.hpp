@@ -1,0 +1,33 @@
+// Tables in memory, for tests and for `tally contract test`: takes in what a block changed, as
+// the ledger does. One thread.
+#pragma once
+
+#include "contracts/table_source.hpp"
+
+#include <map>
+#include <span>
+
+namespace tallymesh::contracts {
+
+class memory_source : public table_source {
+public:
+  /// `height` is that of the block whose changes these are, all of them.
+  void apply(block_height height, std::span<const change> changes,
+             std::span<const index_change> indexes);
+
+  held_row row(std::string_view table, bytes_view key) const override;
+  void rows(std::string_view table, const key_range& wanted,
+            const row_visitor& visit) const override;
+  void entries(std::string_view table, std::uint8_t index, const key_range& wanted,
+               const entry_visitor& visit) const override;
+
+  using rows_by_key = std::map<bytes, held_row, bytes_less>;
+  const std::map<std::string, rows_by_key, std::less<>>& tables() const { return tables_; }
+
+private:
+  std::map<std::string, rows_by_key, std::less<>> tables_;
+  using entries_in_order = std::map<entry_place, bytes>; // to the index key
+  std::map<std::pair<std::string, std::uint8_t>, entries_in_order> indexes_;
+};
+
+} // namespace tallymesh::contracts

@@ -1,0 +1,113 @@
+// Rows and index entries that are newer than the source below: of blocks that are not stored
+// yet and of the block that is being executed. Ordered, so that ranges merge with the source's
+// and no choice of keys makes a look-up slow. Every write can be taken back until its block
+// ends; a version goes when its height is stored. Owned by the executor's actor; one thread.
+#pragma once
+
+#include "contracts/contract.hpp"
+#include "contracts/table_source.hpp"
+
+#include <deque>
+#include <map>
+
+namespace tallymesh::contracts {
+
+/// What one block did to the tables: changes as they go into its execution, and the index
+/// entries that came and went with them.
+struct block_changes {
+  std::vector<change> changes;
+  std::vector<index_change> indexes;
+};
+
+class overlay {
+public:
+  overlay() = default;
+  overlay(const overlay&) = delete;
+  overlay& operator=(const overlay&) = delete;
+
+  void begin_block(block_height height);
+  block_changes end_block();
+  /// The source holds the blocks up to this height now.
+  void stored(block_height through);
+
+  /// Of blocks that have ended and are not stored.
+  std::size_t blocks() const { return blocks_.size(); }
+  std::size_t size_bytes() const { return size_bytes_; }
+  block_height height() const { return height_; }
+  /// Of the block that is being executed: keys, and rows before and after.
+  std::size_t change_bytes() const { return change_bytes_; }
+  std::uint32_t changes() const { return static_cast<std::uint32_t>(made_.changes.size()); }
+  /// Adds what else a block has to hold; goes with `rewind`.
+  void add_bytes(std::size_t count) { change_bytes_ += count; }
+
+  held_row row(std::string_view table, const bytes& key, const table_source& below) const;
+  /// In key order, deleted rows too.
+  void rows(std::string_view table, const key_range& wanted, const table_source& below,
+            const table_source::row_visitor& visit) const;
+  /// Keys of the rows that have an entry in this range, in the order of the entries.
+  void entries(const table& of, std::uint8_t index, const key_range& wanted,
+               const table_source& below, const table_source::entry_visitor& visit);
+
+  /// `before` is what `row` gave. `indexes`: what the change does to the table's entries.
+  void write(const table& of, bytes key, held_row before, std::optional<bytes> after,
+             std::uint32_t position, std::vector<index_change> indexes);
+
+  struct mark_t {
+    std::size_t writes = 0, bytes = 0;
+  };
+  /// A place in the present block.
+  mark_t mark() const { return {journal_.size(), change_bytes_}; }
+  void rewind(mark_t to);
+
+  /// The indexes of this table are declared anew: what is known of their entries is dropped.
+  void forget_indexes(std::string_view table);
+
+private:
+  using rows_by_key = std::map<bytes, held_row, bytes_less>;
+  /// The entries of the live rows here.
+  struct index_entries {
+    std::map<entry_place, bytes> in_order;     ///< to the index key
+    std::map<bytes, bytes, bytes_less> by_row; ///< row key to index key
+    void add(const bytes& index_key, const bytes& row_key);
+    void remove(const bytes& row_key);
+  };
+  struct table_rows {
+    rows_by_key rows;
+    /// Built when first asked for: most tables' indexes are never read by an operation.
+    std::map<std::uint8_t, index_entries> indexes;
+  };
+  struct place {
+    table_rows* of;
+    rows_by_key::iterator row;
+  };
+  struct ended_block {
+    block_height height = 0;
+    std::vector<place> rows; ///< whose last change may be of this block
+    std::size_t size_bytes = 0;
+  };
+  struct journal_entry {
+    place at;
+    const table* declared = nullptr;
+    std::size_t indexes = 0; ///< index changes before this write
+    bool fresh = false;      ///< the row was not here before
+    bool first = false;      ///< of this block's writes to the row
+  };
+
+  const table_rows* find(std::string_view table) const;
+  table_rows& table_of(std::string_view name);
+  /// The row's entries are as its values again.
+  static void follow(const place& at, const table& declared);
+  index_entries& index_of(const table& of, std::uint8_t index);
+  void drop(const place& at);
+
+  std::map<std::string, table_rows, std::less<>> tables_;
+  std::deque<ended_block> blocks_;
+  std::size_t size_bytes_ = 0;
+
+  block_height height_ = 0;
+  block_changes made_;
+  std::vector<journal_entry> journal_; ///< one for each of made_.changes
+  std::size_t change_bytes_ = 0;
+};
+
+} // namespace tallymesh::contracts

@@ -1,0 +1,367 @@
+#include "contracts/transaction.hpp"
+
+#include "messages/encoding.hpp"
+
+#include <algorithm>
+
+namespace tallymesh::contracts {
+
+static bytes copy(bytes_view raw) { return {raw.begin(), raw.end()}; }
+
+transaction::transaction(const contract_set& rules, overlay& over, const table_source& below,
+                         call_facts facts, std::uint64_t gas_limit)
+    : rules_(rules), over_(over), below_(below), facts_(facts),
+      gas_limit_(gas_limit), start_{over.mark(), 0, 0, {}} {}
+
+// --- what it costs, and what it leaves
+
+checked<void> transaction::charge(std::uint64_t gas) {
+  // Work of more than what is left is not begun, and all that was left is spent.
+  if (gas > gas_limit_ - gas_used_) {
+    gas_used_ = gas_limit_;
+    return refuse(outcome::out_of_gas, "");
+  }
+  gas_used_ += gas;
+  return {};
+}
+
+checked<void> transaction::emit(std::string_view name, value_map what) {
+  if (name.empty() || name.size() > limits::max_name_bytes || !is_utf8(name))
+    return refuse(outcome::malformed_arguments, "event");
+  if (events_.size() == limits::max_operation_events)
+    return refuse(outcome::out_of_range, "events");
+  event told{std::string(name), std::move(what)};
+  const auto encoded = encode(told.what);
+  const auto size = name.size() + encoded.size();
+  if (auto paid = charge(prices.event + prices.byte * size); !paid) return paid.error();
+  // What does not decode would be a block that no one can read.
+  if (!decode<value_map>(encoded)) return refuse(outcome::malformed_arguments, name);
+  if (event_bytes_ + size > limits::max_operation_event_bytes)
+    return refuse(outcome::too_large, name);
+  if (over_.change_bytes() + size > limits::max_block_change_bytes)
+    return refuse(outcome::block_full, name);
+  over_.add_bytes(size);
+  event_bytes_ += size;
+  events_.push_back(std::move(told));
+  return {};
+}
+
+void transaction::count(effect x) {
+  switch (x) {
+  case effect::erased:
+    ++effects_.erased;
+    break;
+  case effect::settled:
+    ++effects_.settled;
+    break;
+  case effect::distributed:
+    ++effects_.distributed;
+    break;
+  }
+}
+
+transaction::mark_t transaction::mark() const {
+  return {over_.mark(), events_.size(), event_bytes_, effects_};
+}
+
+void transaction::rewind(const mark_t& to) {
+  over_.rewind(to.writes);
+  events_.resize(to.events);
+  event_bytes_ = to.event_bytes;
+  effects_ = to.effects;
+}
+
+std::uint32_t transaction::changes() const {
+  return static_cast<std::uint32_t>(over_.mark().writes - start_.writes.writes);
+}
+
+// --- reads
+
+checked<const table*> transaction::table_named(std::string_view full_name) const {
+  const auto* found = rules_.find_table(full_name);
+  if (found == nullptr) return refuse(outcome::unknown_table, full_name);
+  return found;
+}
+
+checked<held_row> transaction::held(const table& of, const bytes& key) {
+  if (auto paid = charge(prices.look_up); !paid) return paid.error();
+  auto found = over_.row(of.full_name, key, below_);
+  if (found.row)
+    if (auto paid = charge(prices.byte * found.row->size()); !paid) return paid.error();
+  return found;
+}
+
+checked<std::optional<value_map>> transaction::get(std::string_view table,
+                                                   const value_list& key) {
+  const auto of = table_named(table);
+  if (!of) return of.error();
+  return get(**of, key);
+}
+
+checked<std::optional<value_map>> transaction::get(const table& of, const value_list& key) {
+  const auto encoded = key_of(of, key);
+  if (!encoded) return encoded.error();
+  const auto found = held(of, *encoded);
+  if (!found) return found.error();
+  if (!found->row) return std::optional<value_map>();
+  return std::optional(stored_row(*found->row));
+}
+
+/// The start of a range, from the first values of `fields`.
+static checked<bytes> prefix_of(const table& of, const field_numbers& fields,
+                                const value_list& values) {
+  if (values.size() > fields.size()) return refuse(outcome::malformed_arguments, of.name);
+  value_list converted;
+  converted.reserve(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto& declared = of.fields[fields[i]];
+    if (values[i].is_null()) {
+      if (!declared.optional) return refuse(outcome::wrong_type, declared.name);
+      converted.emplace_back();
+      continue;
+    }
+    auto good = convert(declared, values[i]);
+    if (!good) return good.error();
+    converted.push_back(std::move(*good));
+  }
+  return encode_key(of, fields, converted);
+}
+
+checked<std::vector<value_map>> transaction::range(std::string_view table,
+                                                   const value_list& prefix, std::size_t limit,
+                                                   bool descending) {
+  const auto of = table_named(table);
+  if (!of) return of.error();
+  auto start = prefix_of(**of, (*of)->key, prefix);
+  if (!start) return start.error();
+  auto paid = charge(prices.walk);
+  std::vector<bytes> found;
+  if (paid && limit > 0)
+    over_.rows((*of)->full_name, keys_with(std::move(*start), descending), below_,
+               [&](bytes_view, const held_row& held) {
+                 const auto size = held.row ? held.row->size() : 0;
+                 if (paid = charge(prices.visited + prices.byte * size); !paid) return false;
+                 if (held.row) found.push_back(*held.row);
+                 return found.size() < limit;
+               });
+  if (!paid) return paid.error();
+  std::vector<value_map> rows;
+  rows.reserve(found.size());
+  for (const auto& each : found)
+    rows.push_back(stored_row(each));
+  return rows;
+}
+
+checked<std::vector<value_map>> transaction::find(std::string_view table, std::uint8_t index,
+                                                  const value_list& prefix, std::size_t limit,
+                                                  bool descending) {
+  const auto of = table_named(table);
+  if (!of) return of.error();
+  if (index >= (*of)->indexes.size()) return refuse(outcome::malformed_arguments, (*of)->name);
+  auto start = prefix_of(**of, (*of)->indexes[index], prefix);
+  if (!start) return start.error();
+  auto paid = charge(prices.walk);
+  std::vector<bytes> keys;
+  if (paid && limit > 0)
+    over_.entries(**of, index, keys_with(std::move(*start), descending), below_,
+                  [&](bytes_view, bytes_view row_key) {
+                    if (paid = charge(prices.visited); !paid) return false;
+                    keys.push_back(copy(row_key));
+                    return keys.size() < limit;
+                  });
+  if (!paid) return paid.error();
+  return read_rows(**of, std::move(keys));
+}
+
+checked<std::vector<value_map>> transaction::read_rows(const table& of,
+                                                       std::vector<bytes> keys) {
+  std::vector<value_map> rows;
+  rows.reserve(keys.size());
+  for (const auto& key : keys) {
+    const auto found = held(of, key);
+    if (!found) return found.error();
+    TALLYMESH_INVARIANT(found->row.has_value()); // an index names live rows only
+    rows.push_back(stored_row(*found->row));
+  }
+  return rows;
+}
+
+// --- constraints
+
+checked<void> transaction::may_change(const table& of, const bytes& key) {
+  for (const auto& each : builtins())
+    if (each.guard != nullptr)
+      if (auto good = each.guard(*this, of, key); !good) return good;
+  return {};
+}
+
+static bool has_all(const table& of, const field_numbers& fields, const value_map& row) {
+  return std::all_of(fields.begin(), fields.end(), [&](field_number number) {
+    return tallymesh::find(row, of.fields[number].name) != nullptr;
+  });
+}
+
+checked<void> transaction::check_unique(const table& of, const bytes& key,
+                                        const value_map& row) {
+  for (const auto index : of.unique) {
+    const auto& fields = of.indexes[index];
+    if (!has_all(of, fields, row)) continue;
+    if (auto paid = charge(prices.walk); !paid) return paid;
+    bool taken = false;
+    over_.entries(of, index, keys_with(index_key(of, fields, row)), below_,
+                  [&](bytes_view, bytes_view row_key) {
+                    taken = !std::equal(row_key.begin(), row_key.end(), key.begin(), key.end());
+                    return !taken;
+                  });
+    if (taken) return refuse(outcome::not_unique, of.fields[fields.front()].name);
+  }
+  return {};
+}
+
+/// Values of `row` as another table's fields hold them; nothing if they do not fit there.
+static std::optional<value_list> values_for(const table& from, const field_numbers& here,
+                                            const value_map& row, const table& to,
+                                            const field_numbers& there) {
+  value_list values;
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    const auto* held = find(row, from.fields[here[i]].name);
+    auto fitting = held == nullptr ? checked<value>(refuse(outcome::missing_field, ""))
+                                   : convert(to.fields[there[i]], *held);
+    if (!fitting) return std::nullopt;
+    values.push_back(std::move(*fitting));
+  }
+  return values;
+}
+
+checked<void> transaction::check_references(const table& of, const value_map& row) {
+  for (const auto& reference : of.references) {
+    if (!has_all(of, reference.fields, row)) continue;
+    const auto& to = *rules_.find_table(reference.table);
+    const auto values = values_for(of, reference.fields, row, to, to.key);
+    const auto missing = [&] {
+      return refuse(outcome::missing_reference, of.fields[reference.fields.front()].name);
+    };
+    if (!values) return missing();
+    const auto found = held(to, encode_key(to, to.key, *values));
+    if (!found) return found.error();
+    if (!found->row) return missing();
+  }
+  return {};
+}
+
+checked<void> transaction::check_referrers(const table& of, const value_map& row) {
+  for (const auto& each : rules_.referrers(of)) {
+    const auto& from = *each.from;
+    const auto& reference = from.references[each.reference];
+    const auto values = values_for(of, of.key, row, from, reference.fields);
+    if (!values) continue; // no row there can hold this key
+    if (auto paid = charge(prices.walk); !paid) return paid;
+    bool referenced = false;
+    over_.entries(from, reference.index, keys_with(encode_key(from, reference.fields, *values)),
+                  below_, [&](bytes_view, bytes_view) {
+                    referenced = true;
+                    return false;
+                  });
+    if (referenced) return refuse(outcome::referenced, from.name);
+  }
+  return {};
+}
+
+// --- writes
+
+static std::vector<bytes> index_keys(const table& of, const value_map* row) {
+  std::vector<bytes> keys;
+  if (row == nullptr) return keys;
+  keys.reserve(of.indexes.size());
+  for (const auto& index : of.indexes)
+    keys.push_back(index_key(of, index, *row));
+  return keys;
+}
+
+/// As contracts::index_changes: what goes before what comes, index by index.
+static std::vector<index_change> entries_moved(const table& of, const bytes& key,
+                                               std::vector<bytes> gone,
+                                               std::vector<bytes> fresh) {
+  std::vector<index_change> made;
+  for (std::size_t i = 0; i < of.indexes.size(); ++i) {
+    if (!gone.empty() && !fresh.empty() && gone[i] == fresh[i]) continue;
+    const auto number = static_cast<std::uint8_t>(i);
+    if (!gone.empty()) made.push_back({of.full_name, number, std::move(gone[i]), key, false});
+    if (!fresh.empty()) made.push_back({of.full_name, number, std::move(fresh[i]), key, true});
+  }
+  return made;
+}
+
+checked<void> transaction::write(const table& of, bytes key, held_row before,
+                                 std::optional<bytes> after,
+                                 std::vector<index_change> indexes) {
+  const auto size =
+      key.size() + (before.row ? before.row->size() : 0) + (after ? after->size() : 0);
+  if (auto paid = charge(prices.write + prices.index * of.indexes.size() + prices.byte * size);
+      !paid)
+    return paid;
+  if (over_.change_bytes() + size > limits::max_block_change_bytes)
+    return refuse(outcome::block_full, of.name);
+  over_.write(of, std::move(key), std::move(before), std::move(after), facts_.position,
+              std::move(indexes));
+  return {};
+}
+
+checked<void> transaction::put(std::string_view table, const value_map& row) {
+  const auto to = table_named(table);
+  if (!to) return to.error();
+  if (auto done = put(**to, row); !done) return done.error();
+  return {};
+}
+
+checked<bool> transaction::put(const table& to, const value_map& row) {
+  auto key = key_of(to, row);
+  if (!key) return key.error();
+  auto before = held(to, *key);
+  if (!before) return before.error();
+  auto kept = before->row ? stored_row(*before->row) : value_map{};
+  auto gone = index_keys(to, before->row ? &kept : nullptr);
+  const auto merged = merge(to, row, std::move(kept));
+  if (!merged) return merged.error();
+  auto after = encode(*merged);
+  if (before->row == after) return false;
+  if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, to.name);
+  if (auto good = may_change(to, *key); !good) return good.error();
+  if (auto good = check_unique(to, *key, *merged); !good) return good.error();
+  if (auto good = check_references(to, *merged); !good) return good.error();
+  if (to.has_check && judge_ != nullptr)
+    if (auto good = judge_->judge(*this, to, *merged); !good) return good.error();
+  auto moved = entries_moved(to, *key, std::move(gone), index_keys(to, &*merged));
+  if (auto done =
+          write(to, std::move(*key), std::move(*before), std::move(after), std::move(moved));
+      !done)
+    return done.error();
+  ++effects_.stored;
+  return true;
+}
+
+checked<void> transaction::remove(std::string_view table, const value_list& key) {
+  const auto from = table_named(table);
+  if (!from) return from.error();
+  return remove(**from, key);
+}
+
+checked<void> transaction::remove(const table& from, const value_list& key) {
+  auto encoded = key_of(from, key);
+  if (!encoded) return encoded.error();
+  auto before = held(from, *encoded);
+  if (!before) return before.error();
+  if (!before->row) return refuse(outcome::not_found, from.name);
+  const auto row = stored_row(*before->row);
+  if (auto good = may_change(from, *encoded); !good) return good;
+  if (auto good = check_referrers(from, row); !good) return good;
+  auto moved = entries_moved(from, *encoded, index_keys(from, &row), {});
+  if (auto done =
+          write(from, std::move(*encoded), std::move(*before), std::nullopt, std::move(moved));
+      !done)
+    return done;
+  ++effects_.deleted;
+  return {};
+}
+
+} // namespace tallymesh::contracts
