@@ -372,8 +372,9 @@ void hub::come_up(connection& x) {
   slot.totals.address = x.address;
   slot.totals.round_trip_us = -1;
   ++slot.totals.times_up;
-  spdlog::info("link to {} up ({} {})", slot.identity.name,
-               x.dialed ? "dialed" : "accepted from", x.address);
+  tell(slot, spdlog::level::info,
+       fmt::format("link to {} up ({} {})", slot.identity.name,
+                   x.dialed ? "dialed" : "accepted from", x.address));
   caf::anon_send(sink_, up_atom::value, slot.identity.index, x.handle_actor);
 }
 
