@@ -20,6 +20,12 @@ void adversary::enlist(node_index node, std::uint32_t strategies, credentials ke
   reshuffle(x);
 }
 
+void adversary::take_up(node_index node, std::uint32_t strategies) {
+  auto& x = members_.at(node);
+  x.strategies |= strategies;
+  reshuffle(x);
+}
+
 bool adversary::is_twin(node_index node) const {
   const auto at = members_.find(node);
   return at != members_.end() && does(at->second, strategy::twins);
@@ -34,7 +40,8 @@ void adversary::reshuffle(member& x) {
   x.sides.assign(home_.nodes().size, false);
   for (node_index i = 0; i < home_.nodes().size; ++i) {
     if (chance_.chance(400)) x.victims.insert(i);
-    x.sides[i] = chance_.chance(500);
+    const bool half = chance_.chance(500);
+    x.sides[i] = half || !does(x, strategy::twins);
   }
 }
 

@@ -17,6 +17,8 @@ public:
 
   /// `strategies` as bits of simulation::strategy.
   void enlist(node_index node, std::uint32_t strategies, credentials keys);
+  /// From now on it does this too.
+  void take_up(node_index node, std::uint32_t strategies);
   bool has(node_index node) const { return members_.contains(node); }
   bool is_twin(node_index node) const;
   /// Which twin of `node` talks to `peer`.

@@ -20,8 +20,11 @@ full_cut empty_cut(std::uint16_t lanes) {
 }
 
 model_disk::model_disk(const signing_domain& domain, std::uint16_t nodes) {
-  ledger_.push_back(
-      {genesis_block(domain), empty_cut(nodes), std::nullopt, genesis_execution(domain.chain)});
+  ledger_.push_back({genesis_block(domain),
+                     empty_cut(nodes),
+                     std::nullopt,
+                     genesis_execution(domain.chain),
+                     {}});
 }
 
 void model_disk::commit(const std::vector<consensus::record>& records) {
@@ -37,6 +40,7 @@ result<digest> model_disk::execute(const block_ptr& block, const full_cut& cut,
                                    const std::optional<certificate>& finalization) {
   const auto& before = ledger_.back();
   bytes ran;
+  std::vector<operation_id> ids;
   std::vector<batch_ptr> lane;
   for (const auto& tip : block->content.cut) {
     lane.clear();
@@ -56,12 +60,14 @@ result<digest> model_disk::execute(const block_ptr& block, const full_cut& cut,
                                             + " does not link to the cut before");
     for (auto next = lane.rbegin(); next != lane.rend(); ++next)
       for (const auto& each : (*next)->content.operations)
-        if (executed_.insert(each.id).second)
+        if (executed_.insert(each.id).second) {
           ran.insert(ran.end(), each.id.raw.begin(), each.id.raw.end());
+          ids.push_back(each.id);
+        }
   }
   const auto execution =
       hash(digest_kind::execution, {before.execution.raw, block->id.raw, ran});
-  ledger_.push_back({block, cut, finalization, execution});
+  ledger_.push_back({block, cut, finalization, execution, std::move(ids)});
   return execution;
 }
 

@@ -20,6 +20,7 @@ struct ledger_entry {
   full_cut cut;
   std::optional<certificate> finalization;
   digest execution;
+  std::vector<operation_id> ran;
 };
 
 class model_disk {

@@ -176,8 +176,11 @@ void world::heal() {
   note(nullptr, [] { return std::string("healed: every line is good, every node runs"); });
   line_ = {500, plan_.between(1'000, 20'000), 0, 0, 0, 0};
   if (options_.benign_faults && plan_.chance(300)) line_.lost = 10;
-  for (auto& each : links_)
+  for (auto& each : links_) {
     each.cuts = 0;
+    each.own.reset();
+    each.bytes_per_s = 0;
+  }
   for (const auto& each : processes_) {
     each->disarm();
     start(*each);

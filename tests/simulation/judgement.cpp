@@ -15,9 +15,15 @@ void world::judge() {
   const auto problem = why_not_settled();
   if (problem.empty()) {
     if (adversary_->active()) adversary_->stop(); // its nodes would be work for ever
+    if (options_.directed && !options_.directed->watch_silence) {
+      over_ = true;
+      return;
+    }
     if (why_not_quiet().empty()) return watch_silence();
   }
-  if (now_us_ - heal_us_ > deadline_us)
+  const bool late = options_.directed && !problem.empty()
+                    && now_us_ - heal_us_ > options_.directed->settle_within_us;
+  if (late || now_us_ - heal_us_ > deadline_us)
     return checker_.report(-1, problem.empty() ? "quiet when idle" : "all final after healing",
                            problem.empty() ? why_not_quiet() : problem);
   after(look_every_us, [this] { judge(); });

@@ -33,22 +33,31 @@ void world::transmit(process& from, node_index to, const parcel_ptr& what) {
 void world::post(node_index from, node_index to, const parcel_ptr& what, bool promptly) {
   auto& way = link_of(from, to);
   if (!way.up) return; // a node drops what it says to a peer whose link is down
-  if (way.cuts > 0 || (net_.chance(line_.lost) && !promptly)) return count(fault::message_lost);
-  const int copies = net_.chance(line_.duplicated) ? 2 : 1;
+  const auto& line = way.own ? *way.own : line_;
+  if (way.cuts > 0 || (net_.chance(line.lost) && !promptly)) return count(fault::message_lost);
+  const int copies = net_.chance(line.duplicated) ? 2 : 1;
   if (copies == 2) count(fault::message_duplicated);
   for (int i = 0; i < copies; ++i) {
-    auto delay_us =
-        promptly ? net_.between(50, 1000) : net_.between(line_.min_us, line_.max_us);
-    if (!promptly && net_.chance(line_.spiked)) {
+    auto delay_us = promptly ? net_.between(50, 1000) : net_.between(line.min_us, line.max_us);
+    if (!promptly && net_.chance(line.spiked)) {
       count(fault::message_delayed);
-      delay_us += net_.between(0, line_.spike_us);
+      delay_us += net_.between(0, line.spike_us);
     }
+    if (way.bytes_per_s > 0) delay_us += send_time_us(way, what);
     at(now_us_ + delay_us, process_at(to, from), incoming{from, what});
   }
 }
 
+/// On a line with a rate a message waits for those before it.
+std::int64_t world::send_time_us(link& way, const parcel_ptr& what) {
+  const auto bytes = make_frame(what->content).size();
+  way.busy_until_us = std::max(way.busy_until_us, now_us_)
+                      + static_cast<std::int64_t>(bytes * 1'000'000 / way.bytes_per_s);
+  return way.busy_until_us - now_us_;
+}
+
 void world::start(process& who) {
-  if (who.running() || over()) return;
+  if (who.running() || who.dormant || over()) return;
   who.start();
   for (node_index peer = 0; peer < nodes_.size; ++peer)
     if (peer != who.node()) check_link(who.node(), peer);
@@ -57,12 +66,13 @@ void world::start(process& who) {
 /// A closed process closes its connections; its peers notice soon.
 void world::crashed(process& who) {
   const auto node = who.node();
+  frozen_.erase(&who);
   for (node_index peer = 0; peer < nodes_.size; ++peer) {
     if (peer == node) continue;
     link_of(node, peer).up = false;
     check_link(node, peer);
   }
-  restart_later(who, plan_.chance(500) ? 300'000 : 4'000'000);
+  if (!options_.directed) restart_later(who, plan_.chance(500) ? 300'000 : 4'000'000);
 }
 
 /// After whatever may have changed it: both ends notice a little later.
@@ -86,8 +96,13 @@ void world::settle_link(node_index a, node_index b) {
 
 void world::tell_link(node_index node, node_index peer, bool up) {
   link_of(node, peer).up = up;
-  for (auto* each : by_node_[node])
-    if (each->running()) each->link_changed(peer, up);
+  for (auto* each : by_node_[node]) {
+    if (!each->running()) continue;
+    if (const auto held = frozen_.find(each); held != frozen_.end())
+      held->second.push_back(action{[=] { each->link_changed(peer, up); }});
+    else
+      each->link_changed(peer, up);
+  }
 }
 
 } // namespace tallymesh::simulation

@@ -111,6 +111,7 @@ void process::arm_crash(int commits, int sends) {
 }
 
 void process::disarm() {
+  repair_disk();
   crash_after_commits_.reset();
   crash_after_sends_.reset();
 }
@@ -201,7 +202,21 @@ void process::active(std::string_view deed) {
   last_deed_ = deed;
 }
 
+/// A disk that fails ends the node before anything of the commit is there.
+bool process::fails_to_store() {
+  if (!running_) return true;
+  if (!failing_stores_) return false;
+  if (*failing_stores_ > 0) {
+    if (--*failing_stores_ > 0) return false;
+    failing_stores_.reset();
+  }
+  home_.note(this, [] { return std::string("cannot store"); });
+  crash();
+  return true;
+}
+
 void process::store(const consensus::persist& x) {
+  if (fails_to_store()) return;
   active("stores votes");
   for (const auto& each : x.records) {
     home_.fold(each.index() + 0x100);
@@ -212,6 +227,7 @@ void process::store(const consensus::persist& x) {
 }
 
 void process::store(const mempool::persist& x) {
+  if (fails_to_store()) return;
   active("stores batches");
   for (const auto& each : x.batches) {
     home_.fold(digest_hash{}(each->id));
@@ -371,6 +387,7 @@ void process::queue_execution(const consensus::deliver& what) {
 
 /// Several blocks may share one transaction of the ledger (S10).
 void process::execute() {
+  if (fails_to_store()) return;
   active("executes");
   std::vector<std::pair<block_height, digest>> done;
   for (auto limit = 1 + chance_.below(4); limit > 0 && !to_execute_.empty(); --limit) {

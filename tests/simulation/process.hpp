@@ -73,7 +73,13 @@ public:
   /// Status and have messages since count_talk().
   std::int64_t talk() const { return talk_; }
   void count_talk() { talk_ = 0; }
-  bool side_a = true; ///< of a twin
+  bool side_a = true;   ///< of a twin
+  bool dormant = false; ///< a twin that does not run yet
+
+  /// Crashes when it would store for the `nth` time from now, before it does; 0: every time.
+  void fail_stores(int nth) { failing_stores_ = nth; }
+  void repair_disk() { failing_stores_.reset(); }
+  void arm_crash_at_send(int sends) { crash_after_sends_ = sends; }
 
 private:
   template <class Effect>
@@ -91,6 +97,7 @@ private:
   void store(const consensus::persist& x);
   void store(const mempool::persist& x);
   void commit_happened();
+  bool fails_to_store();
   void transmit(node_index to, const parcel_ptr& what);
   void send_all(wire_message content);
   void set_alarm(part which, std::int64_t at_monotonic_ms);
@@ -128,6 +135,7 @@ private:
 
   std::optional<int> crash_after_commits_, crash_after_sends_;
   int armed_sends_ = 0;
+  std::optional<int> failing_stores_;
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint64_t, operation_id> tickets_;
   std::set<operation_id> accepted_; ///< in this life

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,6 +62,21 @@ enum bit : std::uint32_t {
 constexpr std::uint32_t all = (1 << 12) - 1;
 } // namespace strategy
 
+class stage;
+
+/// A run that is directed from outside, by a fault script, in place of the seed's plan of
+/// faults, work and traitors. The seed still decides limits, commits, delays and what attackers
+/// do.
+struct direction {
+  std::int64_t heal_us = 0;
+  std::int64_t settle_within_us = 0;  ///< after healing
+  bool watch_silence = true;          ///< at the end
+  std::vector<node_index> byzantine;  ///< behave well until the stage tells them not to
+  std::vector<node_index> twins;      ///< of these: whose second instance waits
+  std::function<void(stage&)> begin;  ///< plans what happens; time is 0
+  std::function<void(stage&)> finish; ///< after all has settled, or failed
+};
+
 struct options {
   std::uint16_t nodes = 4;
   std::uint64_t seed = 1;
@@ -72,6 +88,7 @@ struct options {
   /// about.
   bool check_order = true;
   std::function<void(std::string_view)> trace; ///< a line an event, if set
+  std::shared_ptr<const direction> directed;
 };
 
 struct violation {

@@ -1,11 +1,14 @@
 #include "tests/simulation/world.hpp"
 
 #include "tests/simulation/quick_credentials.hpp"
+#include "tests/simulation/stage.hpp"
 
 #include <algorithm>
 #include <cstdio>
 
 namespace tallymesh::simulation {
+
+constexpr std::size_t directed_batch_bytes = 4096;
 
 static signing_domain simulated_domain() {
   return {hash(digest_kind::genesis, as_bytes("simulation")), 0};
@@ -66,7 +69,7 @@ void world::choose_climate() {
   delta_ms_ = plan_.pick(std::vector<std::int64_t>{100, 200, 500});
   const auto duration_ms =
       options_.duration_ms > 0 ? options_.duration_ms : plan_.between(2'000, 20'000);
-  heal_us_ = duration_ms * 1000;
+  heal_us_ = options_.directed ? options_.directed->heal_us : duration_ms * 1000;
   const std::vector<std::pair<std::int64_t, std::int64_t>> delays_us{
       {200, 2'000}, {200, 2'000}, {5'000, 40'000}, {1'000, 100'000}, {1'000, 400'000}};
   std::tie(line_.min_us, line_.max_us) = plan_.pick(delays_us);
@@ -75,6 +78,8 @@ void world::choose_climate() {
   line_.spiked = plan_.pick(std::vector<std::uint64_t>{0, 0, 10, 50});
   line_.spike_us = plan_.between(100'000, 3'000'000);
   if (!options_.benign_faults) line_.lost = line_.duplicated = line_.spiked = 0;
+
+  if (options_.directed) line_ = {};
 
   auto& agreement = agreement_template_;
   agreement.nodes = nodes_;
@@ -91,6 +96,10 @@ void world::choose_climate() {
   lanes.block_payload_bytes =
       plan_.pick(std::vector<std::size_t>{4096, limits::max_block_payload_bytes});
   lanes.peer_lane_window = plan_.pick(std::vector<std::size_t>{64, 1024});
+  if (options_.directed) { // a script says how large its operations are: let them in
+    lanes.batch_bytes += directed_batch_bytes;
+    lanes.block_payload_bytes = std::max(lanes.block_payload_bytes, 4 * directed_batch_bytes);
+  }
 }
 
 process_traits world::choose_traits() {
@@ -112,7 +121,7 @@ void world::choose_members() {
     order[i] = i;
   plan_.shuffle(order);
   const auto faulty =
-      options_.strategies == 0 || plan_.chance(150)
+      options_.strategies == 0 || options_.directed || plan_.chance(150)
           ? 0
           : plan_.between(plan_.chance(700) ? nodes_.faulty() : 0, nodes_.faulty());
   std::set<node_index> byzantine;
@@ -130,16 +139,26 @@ void world::choose_members() {
     byzantine.insert(node);
     adversary_->enlist(node, chosen, quick_credentials(node, nodes_.size, domain_));
   }
+  std::set<node_index> twins;
+  if (options_.directed) {
+    for (const auto node : options_.directed->byzantine) {
+      byzantine.insert(node);
+      adversary_->enlist(node, 0, quick_credentials(node, nodes_.size, domain_));
+    }
+    twins.insert(options_.directed->twins.begin(), options_.directed->twins.end());
+  }
   for (node_index node = 0; node < nodes_.size; ++node) {
     const bool honest = !byzantine.contains(node);
     if (honest) checker_.set_honest(node);
-    for (int twin = 0; twin < (adversary_->is_twin(node) ? 2 : 1); ++twin) {
+    const bool twofold = adversary_->is_twin(node) || twins.contains(node);
+    for (int twin = 0; twin < (twofold ? 2 : 1); ++twin) {
       auto agreement = agreement_template_;
       auto lanes = lanes_template_;
       agreement.keys = lanes.keys = quick_credentials(node, nodes_.size, domain_);
       processes_.push_back(std::make_unique<process>(*this, processes_.size(), node, honest,
                                                      choose_traits(), agreement, lanes));
       processes_.back()->side_a = twin == 0;
+      processes_.back()->dormant = twin == 1 && twins.contains(node);
       by_node_[node].push_back(processes_.back().get());
     }
   }
@@ -215,6 +234,10 @@ void world::step() {
   auto due = std::move(slots_[next.slot]);
   free_slots_.push_back(next.slot);
   if (due.to && (!due.to->running() || due.to->life() != due.life)) return;
+  if (const auto held = frozen_.find(due.to); held != frozen_.end()) {
+    held->second.push_back(std::move(due.what));
+    return;
+  }
   ++outcome_.events;
   fold(static_cast<std::uint64_t>(now_us_) << 4 ^ due.what.index());
   auto* to = due.to;
@@ -236,12 +259,18 @@ void world::step() {
 outcome world::run() {
   for (const auto& each : processes_)
     after(plan_.between(0, 200'000), [this, who = each.get()] { start(*who); });
-  plan_work();
-  if (options_.benign_faults) plan_faults();
+  stage directed(*this);
+  if (options_.directed) {
+    options_.directed->begin(directed);
+  } else {
+    plan_work();
+    if (options_.benign_faults) plan_faults();
+  }
   adversary_->start();
   at(heal_us_, nullptr, action{[this] { heal(); }});
   while (!over() && !queue_.empty())
     step();
+  if (options_.directed) options_.directed->finish(directed);
   end();
   return std::move(outcome_);
 }

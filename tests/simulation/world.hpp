@@ -60,6 +60,8 @@ public:
   }
 
 private:
+  friend class stage; // what a script may do to a world: stage.hpp
+
   struct task {
     std::int64_t at_us = 0;
     std::uint64_t order = 0;
@@ -81,6 +83,9 @@ private:
     int cuts = 0;    ///< partitions that drop what goes this way
     bool up = false; ///< as the sending end believes
     std::uint64_t session = 0;
+    std::optional<line_quality> own; ///< in place of the mesh's
+    std::uint64_t bytes_per_s = 0;   ///< 0: as fast as it goes
+    std::int64_t busy_until_us = 0;
   };
 
   // setting up (world.cpp)
@@ -93,6 +98,7 @@ private:
   // the network (network.cpp)
   link& link_of(node_index from, node_index to) { return links_[from * nodes_.size + to]; }
   process* process_at(node_index node, node_index seen_from);
+  std::int64_t send_time_us(link& way, const parcel_ptr& what);
   bool runs(node_index node) const;
   bool connected(node_index a, node_index b);
   void check_link(node_index a, node_index b);
@@ -139,6 +145,7 @@ private:
   std::vector<std::unique_ptr<process>> processes_;
   std::vector<std::vector<process*>> by_node_;
   std::vector<link> links_;
+  std::map<process*, std::vector<payload>> frozen_; ///< stand still; what came meanwhile
   line_quality line_;
   std::unique_ptr<adversary> adversary_;
   std::int64_t delta_ms_ = 500;
