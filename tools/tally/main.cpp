@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
     tally::add_query(program);
     tally::add_bench(program);
     tally::add_simulate(program);
+    tally::add_faults(program);
     tally::add_version(program);
     return program.run(argc, argv);
   } catch (const std::exception& failure) {

@@ -1,0 +1,96 @@
+// With a rule taken out of the machines scripts fail, and what is left of them is short; a
+// failed run leaves a folder that repeats it.
+#define BOOST_TEST_MODULE faults_bite
+#include "tests/faults/failure.hpp"
+#include "tests/faults/language/parser.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+#include <sstream>
+#include <stdlib.h>
+
+using namespace tallymesh::faults;
+
+namespace {
+
+std::string contents(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+script read(const std::string& name) {
+  auto made = parse_script(contents(std::string(SCRIPTS) + "/" + name), name);
+  BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().context));
+  return std::move(*made);
+}
+
+simulated_summary run_seeds(const script& what, mutation without, std::uint64_t seeds) {
+  simulated_campaign how;
+  how.first_seed = 1;
+  how.seeds = seeds;
+  how.jobs = 2;
+  how.without = without;
+  return run_simulated(what, how);
+}
+
+std::size_t acts(const script& x) {
+  std::size_t count = 0;
+  for (const auto& each : x.statements)
+    count += each.what <= statement::kind::every;
+  return count;
+}
+
+struct scratch_folder {
+  std::filesystem::path path;
+  scratch_folder() {
+    auto name = (std::filesystem::temp_directory_path() / "faultsXXXXXX").string();
+    BOOST_REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~scratch_folder() { std::filesystem::remove_all(path); }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_same_seed_runs_a_script_the_same_way) {
+  const auto what = read("leader_killed_minority_cut_off.fault");
+  const auto once = run_simulated(what, simulated_options{3, mutation::none, {}});
+  const auto again = run_simulated(what, simulated_options{3, mutation::none, {}});
+  const auto other = run_simulated(what, simulated_options{4, mutation::none, {}});
+  BOOST_TEST(once.trace_digest == again.trace_digest);
+  BOOST_TEST(once.trace_digest != other.trace_digest);
+  BOOST_TEST(once.acknowledged > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(votes_that_are_not_stored_break_a_script_and_little_of_it_is_left) {
+  const auto what = read("everything_at_once.fault");
+  const auto broken = run_seeds(what, mutation::forget_votes, 60);
+  BOOST_REQUIRE(broken.first_failure.has_value());
+  const auto whole =
+      run_simulated(what, simulated_options{broken.first_failure->seed, mutation::none, {}});
+  BOOST_TEST(whole.passed());
+
+  const auto found = reduce_failure(what, *broken.first_failure, mutation::forget_votes);
+  BOOST_TEST_MESSAGE(found.reduced.text());
+  BOOST_TEST(acts(found.reduced) < acts(what));
+  BOOST_TEST(acts(found.reduced) <= 3u);
+
+  const scratch_folder scratch;
+  BOOST_REQUIRE(write_failure(scratch.path / "failed", what, *broken.first_failure, found,
+                              mutation::forget_votes)
+                    .has_value());
+  const auto again = parse_script(contents(scratch.path / "failed/reduced.fault"), "reduced");
+  BOOST_REQUIRE(again.has_value());
+  BOOST_TEST(!run_simulated(*again, simulated_options{again->seed, mutation::forget_votes, {}})
+                  .passed());
+  const auto timeline = contents(scratch.path / "failed/timeline.txt");
+  BOOST_TEST(timeline.find("script line") != timeline.npos);
+  BOOST_TEST(timeline.find("VIOLATION") != timeline.npos);
+}
+
+BOOST_AUTO_TEST_CASE(without_status_pushes_a_partition_is_not_healed) {
+  const auto what = read("leader_killed_minority_cut_off.fault");
+  BOOST_TEST(run_seeds(what, mutation::no_status_push, 20).failed > 0u);
+}

@@ -1,0 +1,211 @@
+// tally faults: scripts of what may go wrong, and what must hold then.
+#include "tests/faults/failure.hpp"
+#include "tests/faults/language/parser.hpp"
+#include "tools/tally/command.hpp"
+#include "tools/tally/output.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+namespace tallymesh::tally {
+
+namespace {
+
+struct faults_options {
+  std::vector<std::string> files;
+  std::string keep = "fault-failures";
+  std::uint64_t seeds = 0, from = 0, jobs = 0;
+};
+
+result<faults::script> read_script(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return make_error(errc::not_found, file + ": cannot be read");
+  std::string text(faults::script_limits::script_bytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return faults::parse_script(text, file);
+}
+
+/// Files as they are, folders as the scripts in them.
+result<std::vector<std::string>> script_files(const std::vector<std::string>& given) {
+  std::vector<std::string> found;
+  for (const auto& each : given) {
+    std::error_code code;
+    if (!std::filesystem::is_directory(each, code)) {
+      found.push_back(each);
+      continue;
+    }
+    const auto before = found.size();
+    for (const auto& entry : std::filesystem::directory_iterator(each, code))
+      if (entry.path().extension() == ".fault") found.push_back(entry.path().string());
+    if (found.size() == before)
+      return make_error(errc::not_found, each + ": no *.fault file in this folder");
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+using each_script = std::function<exit_code(const faults::script&)>;
+
+/// All scripts, even after one that does not parse; the worst code.
+exit_code for_each(const faults_options& chosen, const each_script& what) {
+  const auto files = script_files(chosen.files);
+  if (!files) return report(files.error());
+  auto worst = exit_code::ok;
+  for (const auto& file : *files) {
+    const auto script = read_script(file);
+    worst = std::max(worst, script ? what(*script) : report(script.error()));
+  }
+  return worst;
+}
+
+std::string verdict_line(const faults::simulated_outcome& x) {
+  std::string text;
+  for (const auto& each : x.findings)
+    text += (text.empty() ? "" : "; ")
+            + (each.what ? std::string(faults::to_string(*each.what)) : std::string("a rule"))
+            + " broken " + each.text;
+  return text;
+}
+
+void print_summary(const invocation& told, const faults::script& script,
+                   const faults::simulated_summary& all, double seconds) {
+  char speed[32];
+  std::snprintf(speed, sizeof speed, "%.0f",
+                static_cast<double>(all.seeds) / std::max(seconds, 1e-3));
+  if (told.json()) {
+    std::cout << "{\"script\":\"" << std::filesystem::path(script.file).filename().string()
+              << "\",\"seeds\":" << all.seeds << ",\"failed\":" << all.failed
+              << ",\"operations\":" << all.operations << ",\"acknowledged\":"
+              << all.acknowledged << ",\"faults\":" << all.faults << ",\"first_failing_seed\":"
+              << (all.first_failure ? std::to_string(all.first_failure->seed) : "null")
+              << "}\n";
+    return;
+  }
+  std::cout << painted(all.failed ? colour::red : colour::green, all.failed ? "failed" : "passed")
+            << "  " << printable(script.name) << ": " << grouped(all.seeds) << " seeds ("
+            << speed << "/s), " << grouped(all.faults) << " faults, "
+            << grouped(all.acknowledged) << " of " << grouped(all.operations)
+            << " operations acknowledged, " << all.failed << " failed\n";
+  for (const auto& each : all.not_applied)
+    std::cout << "        " << each << '\n';
+}
+
+exit_code keep_failure(const faults_options& chosen, const faults::script& script,
+                       const faults::simulated_outcome& failed) {
+  std::cerr << printable(script.file) << ": seed " << failed.seed << ": "
+            << printable(verdict_line(failed)) << "\ncutting the script down...\n";
+  const auto found = faults::reduce_failure(script, failed, faults::mutation::none);
+  const auto folder = std::filesystem::path(chosen.keep)
+                      / (std::filesystem::path(script.file).stem().string() + "-"
+                         + std::to_string(failed.seed));
+  if (const auto written =
+          faults::write_failure(folder, script, failed, found, faults::mutation::none);
+      !written)
+    return report(written.error());
+  std::cerr << "see " << folder.string() << "/timeline.txt; again: tally faults run "
+            << folder.string() << "/reduced.fault\n";
+  return exit_code::differs;
+}
+
+exit_code run_in_simulation(const invocation& told, const faults_options& chosen,
+                            const faults::script& script) {
+  faults::simulated_campaign how;
+  how.first_seed = chosen.from > 0 ? chosen.from : script.seed;
+  how.seeds = chosen.seeds > 0 ? chosen.seeds : 1;
+  how.jobs = chosen.jobs > 0 ? static_cast<unsigned>(chosen.jobs)
+                             : std::max(1u, std::thread::hardware_concurrency());
+  progress shown(script.name, how.seeds);
+  how.progress = [&](std::uint64_t done) { shown.update(done); };
+  const auto began = std::chrono::steady_clock::now();
+  const auto all = faults::run_simulated(script, how);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  shown.finish();
+  print_summary(told, script, all, took.count());
+  return all.first_failure ? keep_failure(chosen, script, *all.first_failure) : exit_code::ok;
+}
+
+exit_code print_list(const invocation& told, const faults_options& chosen) {
+  std::vector<std::vector<cell>> rows;
+  const auto code = for_each(chosen, [&](const faults::script& script) {
+    const auto file = std::filesystem::path(script.file).filename().string();
+    if (told.json())
+      std::cout << "{\"script\":\"" << file << "\",\"nodes\":" << script.nodes
+                << ",\"seed\":" << script.seed << "}\n";
+    else
+      rows.push_back({cell(file), cell(std::to_string(script.nodes)),
+                      cell(faults::duration_text(script.heal)), cell(printable(script.name))});
+    return exit_code::ok;
+  });
+  if (!rows.empty())
+    print_table(std::cout, {{"SCRIPT"}, {"NODES", true}, {"HEALS", true}, {"STORY"}}, rows);
+  return code;
+}
+
+} // namespace
+
+void add_faults(command& program) {
+  auto& group = program.add("faults",
+                            "Fault scripts: what may go wrong, and what must hold then.",
+                            {"tally faults list tests/faults", "tally faults check my.fault",
+                             "tally faults run tests/faults --seeds 100"});
+  const auto chosen = std::make_shared<faults_options>();
+
+  auto& check = group.add("check", "Parse scripts and say what is wrong, with line and column.",
+                          {"tally faults check tests/faults/leader_killed.fault"});
+  check.arguments("FILE", chosen->files, "scripts, or folders of them");
+  check.on_run([chosen](const invocation& told) {
+    std::size_t good = 0;
+    const auto code = for_each(*chosen, [&](const faults::script&) {
+      ++good;
+      return exit_code::ok;
+    });
+    if (told.json())
+      std::cout << "{\"good\":" << good << "}\n";
+    else
+      std::cout << good << (good == 1 ? " script is" : " scripts are") << " right\n";
+    return code;
+  });
+
+  auto& list = group.add("list", "Name the scripts of a folder and their stories.",
+                         {"tally faults list tests/faults"});
+  list.arguments("FILE", chosen->files, "scripts, or folders of them");
+  list.on_run([chosen](const invocation& told) { return print_list(told, *chosen); });
+
+  auto& explain = group.add("explain", "Say in words what a script does.",
+                            {"tally faults explain tests/faults/leader_killed.fault"});
+  explain.arguments("FILE", chosen->files, "scripts, or folders of them");
+  explain.on_run([chosen](const invocation&) {
+    return for_each(*chosen, [](const faults::script& script) {
+      std::cout << printable(script.file) << ": ";
+      std::string line;
+      for (const auto each : faults::explain(script))
+        if (each == '\n')
+          std::cout << printable(std::exchange(line, {})) << '\n';
+        else
+          line += each;
+      return exit_code::ok;
+    });
+  });
+
+  auto& run = group.add("run",
+                        "Run scripts in the simulator, in virtual time: any number of seeds. A "
+                        "run that fails leaves a folder with the script cut down.",
+                        {"tally faults run tests/faults/leader_killed.fault",
+                         "tally faults run tests/faults --seeds 1000 --from 1"});
+  run.arguments("FILE", chosen->files, "scripts, or folders of them");
+  run.option("--seeds", chosen->seeds, "how many seeds; 0: one", 0, 1'000'000'000);
+  run.option("--from", chosen->from, "the first seed; 0: the script's own", 0, UINT64_MAX / 2);
+  run.option("--jobs", chosen->jobs, "threads; 0: one a core", 0, 1024);
+  run.option("--keep", chosen->keep, "where folders of failed runs go");
+  run.on_run([chosen](const invocation& told) {
+    return for_each(*chosen, [&](const faults::script& script) {
+      return run_in_simulation(told, *chosen, script);
+    });
+  });
+}
+
+} // namespace tallymesh::tally
