@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(an_error_names_line_and_column_and_says_what_to_write) {
   refuse("at 1s twin n1..n3", "1: 3 faulty nodes of 7, and the mesh bears 2: write 'nodes "
                               "n1..n10' or fewer of them");
   refuse("every 10us kill n1", "7: too often: write 1ms at least");
-  refuse("at 1s flood n1 with garbage rate 5/s", "36: for how long? write 'for 2s'");
+  refuse("at 1s flood n1 with garbage rate 5/s", "37: for how long? write 'for 2s'");
   refuse("name \"again", "6: this text does not end: write the closing \" on the same line");
 }
 
