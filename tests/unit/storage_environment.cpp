@@ -73,7 +73,8 @@ BOOST_AUTO_TEST_CASE(a_newer_format_is_refused_and_no_file_changes) {
   require_ok(environment::open(home / "store", plain_store()));
   replace_mark(home / "store",
                store_mark("plain", environment::format + 1, test_domain().chain));
-  BOOST_TEST(refused_untouched(home / "store", errc::unsupported, "format 2"));
+  BOOST_TEST(refused_untouched(home / "store", errc::unsupported,
+                               "format " + std::to_string(environment::format + 1)));
 }
 
 BOOST_AUTO_TEST_CASE(a_store_of_another_chain_is_refused_and_no_file_changes) {
