@@ -56,7 +56,8 @@ private:
 
 class receive_credit : public std::enable_shared_from_this<receive_credit> {
 public:
-  /// What a frame costs beside its bytes, in mailboxes and on the heap: tiny frames are not free.
+  /// What a frame costs beside its bytes, in mailboxes and on the heap: tiny frames are not
+  /// free.
   static constexpr std::size_t frame_overhead_bytes = 512;
 
   /// `low_again` runs on any thread, when after `pause` the frames in flight fell to half of
