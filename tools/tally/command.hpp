@@ -80,7 +80,7 @@ void add_store(command& program);     ///< store, delete
 void add_query(command& program);     ///< get, list, history, trace
 void add_bench(command& program);     ///< bench load, bench latency
 void add_simulate(command& program);
-void add_faults(command& program);    ///< faults check, list, explain, run
+void add_faults(command& program); ///< faults check, list, explain, run
 void add_version(command& program);
 
 } // namespace tallymesh::tally

@@ -79,13 +79,15 @@ void print_summary(const invocation& told, const faults::script& script,
   if (told.json()) {
     std::cout << "{\"script\":\"" << std::filesystem::path(script.file).filename().string()
               << "\",\"seeds\":" << all.seeds << ",\"failed\":" << all.failed
-              << ",\"operations\":" << all.operations << ",\"acknowledged\":"
-              << all.acknowledged << ",\"faults\":" << all.faults << ",\"first_failing_seed\":"
+              << ",\"operations\":" << all.operations
+              << ",\"acknowledged\":" << all.acknowledged << ",\"faults\":" << all.faults
+              << ",\"first_failing_seed\":"
               << (all.first_failure ? std::to_string(all.first_failure->seed) : "null")
               << "}\n";
     return;
   }
-  std::cout << painted(all.failed ? colour::red : colour::green, all.failed ? "failed" : "passed")
+  std::cout << painted(all.failed ? colour::red : colour::green,
+                       all.failed ? "failed" : "passed")
             << "  " << printable(script.name) << ": " << grouped(all.seeds) << " seeds ("
             << speed << "/s), " << grouped(all.faults) << " faults, "
             << grouped(all.acknowledged) << " of " << grouped(all.operations)
@@ -148,10 +150,10 @@ exit_code print_list(const invocation& told, const faults_options& chosen) {
 } // namespace
 
 void add_faults(command& program) {
-  auto& group = program.add("faults",
-                            "Fault scripts: what may go wrong, and what must hold then.",
-                            {"tally faults list tests/faults", "tally faults check my.fault",
-                             "tally faults run tests/faults --seeds 100"});
+  auto& group =
+      program.add("faults", "Fault scripts: what may go wrong, and what must hold then.",
+                  {"tally faults list tests/faults", "tally faults check my.fault",
+                   "tally faults run tests/faults --seeds 100"});
   const auto chosen = std::make_shared<faults_options>();
 
   auto& check = group.add("check", "Parse scripts and say what is wrong, with line and column.",
