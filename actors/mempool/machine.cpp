@@ -1132,7 +1132,6 @@ snapshot machine::look() const {
   out.held_bytes = held_bytes_;
   out.dropped = dropped_;
   out.evidence = evidence_;
-  out.pending = pending();
   return out;
 }
 

@@ -158,7 +158,6 @@ struct snapshot {
   std::size_t held_bytes = 0; ///< bodies kept in memory until the batches before them come
   std::uint64_t dropped = 0;  ///< messages or parts of them that were refused
   std::uint64_t evidence = 0; ///< places where a lane was seen to fork
-  bool pending = false;       ///< holds what is not final and may become it: announces it again
 };
 
 class machine {

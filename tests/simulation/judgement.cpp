@@ -76,16 +76,13 @@ std::string world::why_not_quiet() {
     const auto node = "n" + std::to_string(each->node());
     const auto state = each->look();
     if (state.pending) return node + " is pending: " + state.waiting_for;
-    // A batch that may still become final is announced again and again, and peers answer what
-    // they know of it: only without one is a node idle. By the deadline there must be none.
-    if (each->look_at_lanes().pending) return node + " holds batches that are not final";
     if (now_us_ - each->last_activity_us() < settle_us)
       return node + " still " + each->last_deed();
   }
   return {};
 }
 
-/// From here on only status, at the idle rate.
+/// From here on only status and have, at the idle rate.
 void world::watch_silence() {
   note(nullptr, [] { return std::string("quiet; silence is watched"); });
   silent_since_us_ = now_us_;
@@ -96,9 +93,8 @@ void world::watch_silence() {
       if (!each->honest()) continue;
       if (each->last_activity_us() > *silent_since_us_)
         return checker_.report(each->node(), "quiet when idle", "still " + each->last_deed());
-      // A message a second to each peer, and one more at the edges; a link that came up late
-      // brings one of each kind.
-      const auto allowed = (watched_us / 1'000'000 + 1 + 2) * (nodes_.size - 1);
+      // A message a second and kind to each peer, and one more at the edges.
+      const auto allowed = 2 * (watched_us / 1'000'000 + 1) * (nodes_.size - 1);
       if (each->talk() > allowed)
         return checker_.report(each->node(), "quiet when idle",
                                std::to_string(each->talk()) + " messages in "

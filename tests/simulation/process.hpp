@@ -63,7 +63,6 @@ public:
   process_traits& traits() { return traits_; }
   const credentials& keys() const { return agreement_settings_.keys; }
   consensus::snapshot look() const { return agreement_->look(); }
-  mempool::snapshot look_at_lanes() const { return lanes_->look(); }
   std::int64_t last_activity_us() const { return last_activity_us_; }
   /// Operations that must become final: their batch is on this disk, or wait in this life.
   const std::set<operation_id>& promised_operations() const { return promised_; }
