@@ -1,5 +1,8 @@
 #include "contracts/builtins.hpp"
 
+#include "contracts/distribution.hpp"
+#include "contracts/settlement.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -7,12 +10,13 @@ namespace tallymesh::contracts {
 
 std::span<const builtin> builtins() {
   // A new one is added at the end: they are asked in this order.
-  static const std::vector<builtin> all{};
+  static const std::vector<builtin> all{settlement::contract(), distribution::contract()};
   return all;
 }
 
 static contract_entry entry_of(const builtin& x) {
-  auto declared = parse(x.source, "built-in contract " + std::string(x.name));
+  auto declared =
+      parse(x.source, "built-in contract " + std::string(x.name), {}, {.builtin = true});
   if (!declared || declared->name != x.name) {
     std::fprintf(stderr, "%s\n",
                  declared ? "a built-in contract of another name"

@@ -21,7 +21,8 @@ static bool has_party(const mesh_facts& mesh, const grantee& who) {
 
 static result<void> check_grantees(const mesh_facts& mesh, const contract& x) {
   for (const auto& table : x.tables)
-    for (const auto* list : {&table.readers, &table.storers, &table.deleters})
+    for (const auto* list :
+         {&table.readers, &table.storers, &table.deleters, &table.distributors})
       for (const auto& who : *list)
         if (!has_party(mesh, who))
           return make_error(errc::bad_config, "contract " + x.name + " gives a right on table "

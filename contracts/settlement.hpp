@@ -28,14 +28,27 @@ struct transfer {
 /// contract's name is one of the calling contract. Refusals: malformed_arguments, wrong_type.
 checked<transfer> transfer_from(const value_map& given, std::string_view calling_contract);
 
-/// Enters it, whoever asks: the contract whose action calls this answers for it. A row can only
-/// be settled by its own contract. Refusals: limit_exceeded, settled, period_closed, not_found
-/// (node, currency, period or row), out_of_range, forbidden.
+/// Enters it, whoever asks: the contract whose action calls this answers for it. Changes
+/// nothing if it refuses. A row can only be settled by its own contract (facts().caller), or by
+/// who may store it. Refusals: limit_exceeded, settled, period_closed, not_found (node,
+/// currency, period or row), out_of_range, forbidden.
 checked<void> settle(transaction& on, const transfer& what);
 
-/// Whether the row was settled and is not disputed: then it must not change or go. Asked by
-/// every write, so it costs one look-up where the table has settled before, and else none.
-bool is_settled(transaction& on, const table& where, const bytes& row_key);
+/// ctx.settle of the contract that runs: `transfer_from` and `settle`.
+checked<void> settle_for(transaction& on, std::string_view calling_contract,
+                         const value_map& what);
+
+/// Refuses (settled) to change a row that was settled and is not disputed. Asked before every
+/// write; costs a look-up only in tables that are declared with `settles = true`.
+checked<void> guard(transaction& on, const table& where, const bytes& row_key);
+
+/// Whether `candidate`, another version of the same contract, leaves settled rows closed: a row
+/// is known by its table's name and its encoded key, and guarded only in tables with
+/// `settles = true`. So such a table stays, with the flag and the key. To be asked before a
+/// version becomes active, also when an earlier one comes back. Errors: bad_config, which names
+/// the table.
+result<void> check_upgrade(const contracts::contract& now,
+                           const contracts::contract& candidate);
 
 /// The contract's tables and actions.
 builtin contract();

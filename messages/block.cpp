@@ -166,6 +166,14 @@ std::string_view to_string(outcome x) {
     return "referenced";
   case outcome::check_failed:
     return "check_failed";
+  case outcome::limit_exceeded:
+    return "limit_exceeded";
+  case outcome::settled:
+    return "settled";
+  case outcome::period_closed:
+    return "period_closed";
+  case outcome::wrong_state:
+    return "wrong_state";
   }
   return "unknown";
 }
@@ -226,6 +234,14 @@ std::string_view describe(outcome x) {
     return "other rows refer to it; take those away first";
   case outcome::check_failed:
     return "the table's check does not accept the row";
+  case outcome::limit_exceeded:
+    return "a node would owe more than its credit limit";
+  case outcome::settled:
+    return "the row is settled; dispute its entry before changing it";
+  case outcome::period_closed:
+    return "the settlement period is closed, or none is open";
+  case outcome::wrong_state:
+    return "what it is about is not in a state that allows it";
   }
   return "unknown";
 }

@@ -37,8 +37,12 @@ enum class outcome : std::uint8_t {
   missing_reference,   ///< the row that this one names is not there
   referenced,          ///< delete of a row that others name
   check_failed,        ///< the table's own check does not accept the row
+  limit_exceeded,      ///< the node (detail) would owe more than its credit limit
+  settled,             ///< the row was settled: it neither changes nor goes until disputed
+  period_closed,       ///< no period is open, or not this one
+  wrong_state,         ///< what it is about (detail) is not in a state that allows it
 };
-constexpr outcome last_outcome = outcome::check_failed;
+constexpr outcome last_outcome = outcome::wrong_state;
 constexpr bool known(outcome x) { return x <= last_outcome; }
 /// The name as in the enum, for JSON and tables.
 std::string_view to_string(outcome x);
