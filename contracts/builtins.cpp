@@ -14,6 +14,19 @@ std::span<const builtin> builtins() {
   return all;
 }
 
+const builtin* find_builtin(std::string_view name) {
+  for (const auto& each : builtins())
+    if (each.name == name) return &each;
+  return nullptr;
+}
+
+const native_effects& native() {
+  static const native_effects all{.distribute = distribution::distribute_by_operation,
+                                  .settle_for = settlement::settle_for,
+                                  .distribute_for = distribution::distribute_for};
+  return all;
+}
+
 static contract_entry entry_of(const builtin& x) {
   auto declared =
       parse(x.source, "built-in contract " + std::string(x.name), {}, {.builtin = true});

@@ -24,8 +24,28 @@ struct builtin {
   checked<void> (*guard)(transaction& on, const table& where, const bytes& row_key) = nullptr;
 };
 
+/// What the built-in contracts do for all others; null: this program has it not.
+struct native_effects {
+  /// Native actions of every contract, with an operation's arguments; rights are checked
+  /// inside.
+  checked<void> (*distribute)(transaction& on, const contract& of,
+                              const value_map& arguments) = nullptr;
+  checked<void> (*erase)(transaction& on, const contract& of,
+                         const value_map& arguments) = nullptr;
+  /// For a contract that runs, which answers for it: `on.facts().caller` names it.
+  checked<void> (*settle_for)(transaction& on, std::string_view contract,
+                              const value_map& what) = nullptr;
+  checked<void> (*distribute_for)(transaction& on, const table& from, const value_list& key,
+                                  const value_map& to) = nullptr;
+  checked<void> (*erase_for)(transaction& on, const table& from, const value_list& key,
+                             std::string_view reason) = nullptr;
+};
+const native_effects& native();
+
 /// Each of this program's, in an order that is the same everywhere.
 std::span<const builtin> builtins();
+/// Null: no contract of this name is inside the program.
+const builtin* find_builtin(std::string_view name);
 /// The contracts that they declare; a set begins with these.
 std::vector<contract_entry> builtin_entries();
 

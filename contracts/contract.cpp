@@ -33,11 +33,15 @@ const table* contract::find_table(std::string_view wanted) const {
 }
 
 static bool covers(const grantee& x, const actor& who) {
+  using kind = grantee::kind;
+  if (!who.contract.empty() && x.what != kind::anyone && x.what != kind::contract) return false;
   switch (x.what) {
   case grantee::kind::anyone:
     return true;
   case grantee::kind::author:
     return false;
+  case grantee::kind::contract:
+    return x.name == who.contract;
   case grantee::kind::tier:
     return x.at == who.at;
   case grantee::kind::node:

@@ -35,17 +35,19 @@ std::optional<tier> tier_named(std::string_view name);
 
 /// Someone to whom a right is given.
 struct grantee {
-  enum class kind : std::uint8_t { anyone, tier, node, account, author };
+  enum class kind : std::uint8_t { anyone, tier, node, account, author, contract };
   kind what{};          ///< author: the account whose operation created the row; only to read
   contracts::tier at{}; ///< of kind tier
   std::string name;     ///< of kind node: "hq"; of kind account: "importer@hq"
 };
 
-/// Whoever asks: always an account of a node.
+/// Whoever asks: an account of a node; or a contract that acts on that account's behalf, which
+/// has the rights given to the contract or to anyone, and none of the account's.
 struct actor {
   std::string_view account; ///< without the node: "importer"
   std::string_view node;
   contracts::tier at{};
+  std::string_view contract = {}; ///< empty: the account itself asks
 };
 
 using field_number = std::uint16_t; ///< a place in table::fields

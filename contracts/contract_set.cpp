@@ -19,15 +19,28 @@ static bool has_party(const mesh_facts& mesh, const grantee& who) {
   });
 }
 
+static result<void> check_grantees(const mesh_facts& mesh, const contract& x,
+                                   const std::string& of, const std::vector<grantee>& list) {
+  for (const auto& who : list)
+    if (!has_party(mesh, who))
+      return make_error(errc::bad_config, "contract " + x.name + " gives a right on " + of
+                                              + " to " + who.name
+                                              + ", which genesis does not have");
+  return {};
+}
+
 static result<void> check_grantees(const mesh_facts& mesh, const contract& x) {
-  for (const auto& table : x.tables)
+  for (const auto& table : x.tables) {
+    const auto of = "table " + table.name;
     for (const auto* list :
-         {&table.readers, &table.storers, &table.deleters, &table.distributors})
-      for (const auto& who : *list)
-        if (!has_party(mesh, who))
-          return make_error(errc::bad_config, "contract " + x.name + " gives a right on table "
-                                                  + table.name + " to " + who.name
-                                                  + ", which genesis does not have");
+         {&table.readers, &table.storers, &table.deleters, &table.erasers, &table.distributors})
+      if (auto good = check_grantees(mesh, x, of, *list); !good) return good;
+    for (const auto& [field, list] : table.hidden)
+      if (auto good = check_grantees(mesh, x, of, list); !good) return good;
+  }
+  for (const auto& action : x.actions)
+    if (auto good = check_grantees(mesh, x, "action " + action.name, action.may); !good)
+      return good;
   return {};
 }
 
@@ -57,8 +70,14 @@ result<void> contract_set::link(const table& from) {
 }
 
 result<contract_set_ptr> contract_set::make(mesh_facts mesh, std::vector<contract_entry> all) {
+  return make(std::move(mesh), std::move(all), {});
+}
+
+result<contract_set_ptr> contract_set::make(mesh_facts mesh, std::vector<contract_entry> all,
+                                            std::set<std::string, std::less<>> frozen) {
   std::shared_ptr<contract_set> made(new contract_set);
   made->mesh_ = std::move(mesh);
+  made->frozen_ = std::move(frozen);
   for (auto& each : all) {
     const auto name = each.declared.name;
     if (auto good = check_grantees(made->mesh_, each.declared); !good) return good.error();
@@ -71,6 +90,31 @@ result<contract_set_ptr> contract_set::make(mesh_facts mesh, std::vector<contrac
   for (const auto& [name, table] : made->tables_)
     if (auto linked = made->link(*table); !linked) return linked.error();
   return contract_set_ptr(std::move(made));
+}
+
+std::vector<contract_entry> contract_set::entries() const {
+  std::vector<contract_entry> all;
+  for (const auto& [name, entry] : all_)
+    all.push_back(entry);
+  return all;
+}
+
+result<contract_set_ptr> contract_set::with(contract_entry next) const {
+  auto all = entries();
+  std::erase_if(all, [&](const auto& x) { return x.declared.name == next.declared.name; });
+  all.push_back(std::move(next));
+  return make(mesh_, std::move(all), frozen_);
+}
+
+contract_set_ptr contract_set::with_frozen(std::string_view name, bool frozen) const {
+  auto names = frozen_;
+  if (frozen)
+    names.emplace(name);
+  else if (const auto at = names.find(name); at != names.end())
+    names.erase(at);
+  auto made = make(mesh_, entries(), std::move(names));
+  TALLYMESH_INVARIANT(made.has_value()); // the same contracts made this set
+  return std::move(*made);
 }
 
 const contract_entry* contract_set::find_entry(std::string_view name) const {

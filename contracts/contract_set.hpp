@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 namespace tallymesh::contracts {
 
@@ -53,21 +54,31 @@ public:
   /// Errors: bad_config (two of one name, a reference to a table or fields that are not there,
   /// a right of a party that the mesh does not have).
   static result<contract_set_ptr> make(mesh_facts mesh, std::vector<contract_entry> all);
+  /// This set with one contract more, or with another version of one. Errors as above.
+  result<contract_set_ptr> with(contract_entry next) const;
+  /// No operation of a frozen contract is executed, and no other contract can call it; its
+  /// tables can be read as before.
+  contract_set_ptr with_frozen(std::string_view name, bool frozen) const;
 
   const contract* find_contract(std::string_view name) const;
   /// By "contract.table".
   const table* find_table(std::string_view full_name) const;
   const contract_entry* find_entry(std::string_view name) const;
+  bool is_frozen(std::string_view name) const { return frozen_.contains(name); }
   const std::vector<referrer>& referrers(const table& to) const;
   const std::map<std::string, contract_entry, std::less<>>& contracts() const { return all_; }
   const mesh_facts& mesh() const { return mesh_; }
 
 private:
   contract_set() = default;
+  static result<contract_set_ptr> make(mesh_facts mesh, std::vector<contract_entry> all,
+                                       std::set<std::string, std::less<>> frozen);
+  std::vector<contract_entry> entries() const;
   result<void> link(const table& from);
 
   mesh_facts mesh_;
   std::map<std::string, contract_entry, std::less<>> all_;
+  std::set<std::string, std::less<>> frozen_;
   std::map<std::string, const table*, std::less<>> tables_; ///< by full name
   std::map<const table*, std::vector<referrer>> referrers_; ///< looked up, never iterated
 };

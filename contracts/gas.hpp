@@ -20,6 +20,10 @@ struct gas_prices {
 };
 inline constexpr gas_prices prices;
 
+/// What bringing a version in force may use beside the operation's own gas: each row of the
+/// tables that it declares anew is looked at.
+constexpr std::uint64_t activation_gas = 5'000'000'000;
+
 /// An operation's gas, where genesis sets no other limit.
 constexpr std::uint64_t default_operation_gas = 50'000'000;
 

@@ -215,7 +215,8 @@ static void put_ordered(bytes& out, bytes_view raw) {
 static void put_value(bytes& out, const field& x, const value& what) {
   if (x.optional) out.push_back(what.is_null() ? absent_mark : present_mark);
   if (what.is_null()) {
-    TALLYMESH_INVARIANT(x.optional);
+    // A required value is missing only while a new version takes its old rows over.
+    if (!x.optional) out.push_back(absent_mark);
     return;
   }
   if (const auto* flag = what.as<bool>())

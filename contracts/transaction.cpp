@@ -11,7 +11,7 @@ static bytes copy(bytes_view raw) { return {raw.begin(), raw.end()}; }
 transaction::transaction(const contract_set& rules, overlay& over, const table_source& below,
                          call_facts facts, std::uint64_t gas_limit)
     : rules_(rules), over_(over), below_(below), facts_(facts),
-      gas_limit_(gas_limit), start_{over.mark(), 0, 0, {}} {}
+      gas_limit_(gas_limit), start_{over.mark(), 0, 0, {}, 0, 0} {}
 
 // --- what it costs, and what it leaves
 
@@ -61,14 +61,20 @@ void transaction::count(effect x) {
 }
 
 transaction::mark_t transaction::mark() const {
-  return {over_.mark(), events_.size(), event_bytes_, effects_};
+  return {over_.mark(), events_.size(), event_bytes_, effects_, gas_used_, sets_.size()};
 }
 
 void transaction::rewind(const mark_t& to) {
+  forget_sets(to.sets);
   over_.rewind(to.writes);
   events_.resize(to.events);
   event_bytes_ = to.event_bytes;
   effects_ = to.effects;
+}
+
+void transaction::forget(const mark_t& to) {
+  rewind(to);
+  gas_used_ = to.gas;
 }
 
 std::uint32_t transaction::changes() const {
@@ -78,7 +84,7 @@ std::uint32_t transaction::changes() const {
 // --- reads
 
 checked<const table*> transaction::table_named(std::string_view full_name) const {
-  const auto* found = rules_.find_table(full_name);
+  const auto* found = rules().find_table(full_name);
   if (found == nullptr) return refuse(outcome::unknown_table, full_name);
   return found;
 }
@@ -107,9 +113,8 @@ checked<std::optional<value_map>> transaction::get(const table& of, const value_
   return std::optional(stored_row(*found->row));
 }
 
-/// The start of a range, from the first values of `fields`.
-static checked<bytes> prefix_of(const table& of, const field_numbers& fields,
-                                const value_list& values) {
+checked<bytes> transaction::start_of(const table& of, const field_numbers& fields,
+                                     const value_list& values) {
   if (values.size() > fields.size()) return refuse(outcome::malformed_arguments, of.name);
   value_list converted;
   converted.reserve(values.size());
@@ -132,18 +137,22 @@ checked<std::vector<value_map>> transaction::range(std::string_view table,
                                                    bool descending) {
   const auto of = table_named(table);
   if (!of) return of.error();
-  auto start = prefix_of(**of, (*of)->key, prefix);
+  auto start = start_of(**of, (*of)->key, prefix);
   if (!start) return start.error();
+  return range(**of, keys_with(std::move(*start), descending), limit);
+}
+
+checked<std::vector<value_map>> transaction::range(const table& of, const key_range& wanted,
+                                                   std::size_t limit) {
   auto paid = charge(prices.walk);
   std::vector<bytes> found;
   if (paid && limit > 0)
-    over_.rows((*of)->full_name, keys_with(std::move(*start), descending), below_,
-               [&](bytes_view, const held_row& held) {
-                 const auto size = held.row ? held.row->size() : 0;
-                 if (paid = charge(prices.visited + prices.byte * size); !paid) return false;
-                 if (held.row) found.push_back(*held.row);
-                 return found.size() < limit;
-               });
+    over_.rows(of.full_name, wanted, below_, [&](bytes_view, const held_row& held) {
+      const auto size = held.row ? held.row->size() : 0;
+      if (paid = charge(prices.visited + prices.byte * size); !paid) return false;
+      if (held.row) found.push_back(*held.row);
+      return found.size() < limit;
+    });
   if (!paid) return paid.error();
   std::vector<value_map> rows;
   rows.reserve(found.size());
@@ -158,7 +167,7 @@ checked<std::vector<value_map>> transaction::find(std::string_view table, std::u
   const auto of = table_named(table);
   if (!of) return of.error();
   if (index >= (*of)->indexes.size()) return refuse(outcome::malformed_arguments, (*of)->name);
-  auto start = prefix_of(**of, (*of)->indexes[index], prefix);
+  auto start = start_of(**of, (*of)->indexes[index], prefix);
   if (!start) return start.error();
   auto paid = charge(prices.walk);
   std::vector<bytes> keys;
@@ -236,7 +245,7 @@ static std::optional<value_list> values_for(const table& from, const field_numbe
 checked<void> transaction::check_references(const table& of, const value_map& row) {
   for (const auto& reference : of.references) {
     if (!has_all(of, reference.fields, row)) continue;
-    const auto& to = *rules_.find_table(reference.table);
+    const auto& to = *rules().find_table(reference.table);
     const auto values = values_for(of, reference.fields, row, to, to.key);
     const auto missing = [&] {
       return refuse(outcome::missing_reference, of.fields[reference.fields.front()].name);
@@ -250,7 +259,7 @@ checked<void> transaction::check_references(const table& of, const value_map& ro
 }
 
 checked<void> transaction::check_referrers(const table& of, const value_map& row) {
-  for (const auto& each : rules_.referrers(of)) {
+  for (const auto& each : rules().referrers(of)) {
     const auto& from = *each.from;
     const auto& reference = from.references[each.reference];
     const auto values = values_for(of, of.key, row, from, reference.fields);
@@ -265,6 +274,12 @@ checked<void> transaction::check_referrers(const table& of, const value_map& row
     if (referenced) return refuse(outcome::referenced, from.name);
   }
   return {};
+}
+
+checked<void> transaction::check_by_code(const table& of, const value_map& row) {
+  if (!of.has_check) return {};
+  TALLYMESH_INVARIANT(runner_ != nullptr);
+  return runner_->judge(*this, of, row);
 }
 
 // --- writes
@@ -329,8 +344,7 @@ checked<bool> transaction::put(const table& to, const value_map& row) {
   if (auto good = may_change(to, *key); !good) return good.error();
   if (auto good = check_unique(to, *key, *merged); !good) return good.error();
   if (auto good = check_references(to, *merged); !good) return good.error();
-  if (to.has_check && judge_ != nullptr)
-    if (auto good = judge_->judge(*this, to, *merged); !good) return good.error();
+  if (auto good = check_by_code(to, *merged); !good) return good.error();
   auto moved = entries_moved(to, *key, std::move(gone), index_keys(to, &*merged));
   if (auto done =
           write(to, std::move(*key), std::move(*before), std::move(after), std::move(moved));

@@ -28,12 +28,17 @@ struct call_facts {
 
 class transaction;
 
-/// Judges rows by the functions that contracts declare: the VM's side of `check`.
-class row_judge {
+/// Runs the functions that contracts declare beside their actions: the VM, as a transaction
+/// needs it.
+class code_runner {
 public:
-  virtual ~row_judge() = default;
-  /// Refusals: check_failed, and what a running function can meet.
+  virtual ~code_runner() = default;
+  /// Whether the contract's file can run. Errors: bad_config, too_large.
+  virtual result<void> compile(const contract_entry& x) = 0;
+  /// The table's own check. Refusals: check_failed, and what a running function can meet.
   virtual checked<void> judge(transaction& on, const table& where, const value_map& row) = 0;
+  /// The migration that a version declares.
+  virtual checked<void> migrate(transaction& on, const contract_entry& to) = 0;
 };
 
 /// What counts in a receipt beside the rows that the transaction counts by itself.
@@ -47,7 +52,7 @@ public:
   transaction& operator=(const transaction&) = delete;
 
   const call_facts& facts() const { return facts_; }
-  const contract_set& rules() const { return rules_; }
+  const contract_set& rules() const { return sets_.empty() ? rules_ : *sets_.back(); }
   /// While a contract runs on behalf of another, `facts().caller` names that one.
   class called_by {
   public:
@@ -61,7 +66,13 @@ public:
     transaction& on_;
     std::string_view before_;
   };
-  void judge_rows_by(row_judge* judge) { judge_ = judge; }
+  /// Without one, nothing here may declare a function.
+  void run_code_by(code_runner* runner) { runner_ = runner; }
+
+  /// The encoded start of a key or of an index's values, for a range. Refusals: wrong_type,
+  /// out_of_range, malformed_arguments (too many values).
+  static checked<bytes> start_of(const table& of, const field_numbers& fields,
+                                 const value_list& values);
 
   // --- reads. Full table names ("contract.table"); rights are the caller's to check.
   /// The row, decoded. Refusals: unknown_table, malformed_arguments, wrong_type …
@@ -70,6 +81,8 @@ public:
   /// Rows whose key begins with `prefix`, in key order, at most `limit`.
   checked<std::vector<value_map>> range(std::string_view table, const value_list& prefix,
                                         std::size_t limit, bool descending = false);
+  checked<std::vector<value_map>> range(const table& of, const key_range& wanted,
+                                        std::size_t limit);
   /// Rows whose values in the `index`-th index begin with `prefix`, in index order.
   checked<std::vector<value_map>> find(std::string_view table, std::uint8_t index,
                                        const value_list& prefix, std::size_t limit,
@@ -87,6 +100,17 @@ public:
   checked<void> remove(std::string_view table, const value_list& key);
   checked<void> remove(const table& from, const value_list& key);
 
+  // --- contracts. What is in force changes with the tables, and is taken back with them.
+  /// Puts this version in force, from the next action on: its rows are taken over, its
+  /// migration runs, and every row must follow the new declaration. Nothing; or, in a line for
+  /// people that is the same on every node, why this version cannot be: then nothing has
+  /// changed. Its work is paid for beside the operation's gas (activation_gas). Refusal:
+  /// block_full.
+  checked<std::optional<std::string>> activate(std::string_view source);
+  void set_frozen(std::string_view contract, bool frozen);
+  /// What is in force now, if this operation has changed it; else null.
+  contract_set_ptr new_rules() const { return sets_.empty() ? nullptr : sets_.back(); }
+
   /// Something that happened, for the receipt and for those who follow. Refusals: too_large,
   /// out_of_range (too many), malformed_arguments (no name, or names not in order).
   checked<void> emit(std::string_view name, value_map what);
@@ -103,9 +127,13 @@ public:
     overlay::mark_t writes;
     std::size_t events = 0, event_bytes = 0;
     effect_counts effects;
+    std::uint64_t gas = 0;
+    std::size_t sets = 0;
   };
   mark_t mark() const;
   void rewind(const mark_t& to);
+  /// As if nothing had been tried since: the gas comes back too.
+  void forget(const mark_t& to);
   void rewind() { rewind(start_); }
 
   /// What goes into the receipt.
@@ -120,14 +148,30 @@ private:
   checked<void> check_unique(const table& of, const bytes& key, const value_map& row);
   checked<void> check_references(const table& of, const value_map& row);
   checked<void> check_referrers(const table& of, const value_map& row);
+  checked<void> check_by_code(const table& of, const value_map& row);
   checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
                       std::vector<index_change> indexes);
 
-  const contract_set& rules_;
+  // activation.cpp
+  void forget_sets(std::size_t down_to);
+  using row_visit =
+      std::function<std::optional<std::string>(const bytes& key, const held_row& held)>;
+  std::optional<std::string> take_over(contract_entry next);
+  std::optional<std::string> check_removed(const contract& before, const contract& after);
+  std::optional<std::string> index_anew(const table& before, const table& after);
+  std::optional<std::string> fit_rows(const table& of);
+  std::optional<std::string> check_rows(const table& of);
+  std::optional<std::string> each_row(const table& of, const row_visit& visit);
+  checked<void> rewrite(const table& of, const bytes& key, held_row before, bytes after,
+                        std::vector<index_change> moved);
+
+  const contract_set& rules_; ///< in force as the operation began
+  std::vector<contract_set_ptr>
+      sets_; ///< later ones; those before the last may still be in use
   overlay& over_;
   const table_source& below_;
   call_facts facts_;
-  row_judge* judge_ = nullptr;
+  code_runner* runner_ = nullptr;
   std::uint64_t gas_used_ = 0, gas_limit_;
   effect_counts effects_;
   std::vector<event> events_;

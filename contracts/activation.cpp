@@ -1,0 +1,252 @@
+// A version of a contract comes in force inside a transaction: the tables' rows become its own.
+// First every index entry is as the new version declares it, so that its migration reads and
+// writes them like any others; then the migration runs; then every row must fit.
+#include "contracts/transaction.hpp"
+
+#include "messages/encoding.hpp"
+
+#include <algorithm>
+
+namespace tallymesh::contracts {
+
+namespace {
+
+constexpr std::size_t rows_at_once = 256;
+
+std::string text_of(const value& x) {
+  if (const auto* text = x.as<std::string>()) return *text;
+  if (const auto* number = x.as<std::int64_t>()) return std::to_string(*number);
+  if (const auto* exact = x.as<decimal>()) return exact->to_text();
+  if (const auto* flag = x.as<bool>()) return *flag ? "true" : "false";
+  if (const auto* raw = x.as<bytes>()) return to_hex(*raw);
+  return "?";
+}
+
+/// "orders.orders row 2026,17": the key's values as URLs and command lines write them.
+std::string name_of(const table& of, const value_map& row) {
+  std::string text;
+  for (const auto number : of.key) {
+    const auto* held = find(row, of.fields[number].name);
+    text += (text.empty() ? "" : ",") + (held == nullptr ? "?" : text_of(*held));
+  }
+  return of.full_name + " row " + text;
+}
+
+std::string reason(const refusal& why) {
+  const auto about = why.detail.empty() ? "" : " (" + why.detail + ")";
+  return std::string(to_string(why.why)) + about;
+}
+
+std::vector<std::string> names_of(const table& of, const field_numbers& fields) {
+  std::vector<std::string> names;
+  for (const auto number : fields)
+    names.push_back(of.fields[number].name);
+  return names;
+}
+
+std::vector<std::vector<std::string>> index_names(const table& of) {
+  std::vector<std::vector<std::string>> all;
+  for (const auto& index : of.indexes)
+    all.push_back(names_of(of, index));
+  return all;
+}
+
+bool same_fields(const table& a, const table& b) {
+  return std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(),
+                    [](const field& x, const field& y) {
+                      return x.name == y.name && x.type_text() == y.type_text();
+                    });
+}
+
+bool same_references(const table& a, const table& b) {
+  return std::equal(a.references.begin(), a.references.end(), b.references.begin(),
+                    b.references.end(), [&](const reference& x, const reference& y) {
+                      return x.table == y.table && x.index == y.index
+                             && names_of(a, x.fields) == names_of(b, y.fields);
+                    });
+}
+
+/// Whether rows that fit one of them fit the other; a check is code, and may be another.
+bool same_rows(const table& a, const table& b) {
+  return same_fields(a, b) && names_of(a, a.key) == names_of(b, b.key)
+         && index_names(a) == index_names(b) && a.unique == b.unique && same_references(a, b)
+         && !b.has_check;
+}
+
+std::vector<bytes> entries_of(const table& of, const value_map& row) {
+  std::vector<bytes> keys;
+  keys.reserve(of.indexes.size());
+  for (const auto& index : of.indexes)
+    keys.push_back(index_key(of, index, row));
+  return keys;
+}
+
+/// The two may declare different numbers of indexes.
+std::vector<index_change> entries_moved(const std::string& table, const bytes& row_key,
+                                        std::vector<bytes> gone, std::vector<bytes> fresh) {
+  std::vector<index_change> made;
+  for (std::size_t i = 0; i < std::max(gone.size(), fresh.size()); ++i) {
+    if (i < gone.size() && i < fresh.size() && gone[i] == fresh[i]) continue;
+    const auto number = static_cast<std::uint8_t>(i);
+    if (i < gone.size()) made.push_back({table, number, std::move(gone[i]), row_key, false});
+    if (i < fresh.size()) made.push_back({table, number, std::move(fresh[i]), row_key, true});
+  }
+  return made;
+}
+
+} // namespace
+
+// --- what is in force
+
+void transaction::forget_sets(std::size_t down_to) {
+  if (sets_.size() <= down_to) return;
+  // What the overlay knows of entries may be of tables as they were not yet, or are no more.
+  for (const auto& [name, entry] : sets_.back()->contracts())
+    for (const auto& each : entry.declared.tables)
+      over_.forget_indexes(each.full_name);
+  sets_.resize(down_to);
+}
+
+void transaction::set_frozen(std::string_view contract, bool frozen) {
+  sets_.push_back(rules().with_frozen(contract, frozen));
+}
+
+checked<std::optional<std::string>> transaction::activate(std::string_view source) {
+  auto declared = parse(source, "contract");
+  if (!declared) return std::optional(declared.error().context);
+  const auto before = mark();
+  const auto used = gas_used_, limit = gas_limit_;
+  gas_limit_ = gas_used_ + activation_gas;
+  auto why = take_over({std::move(*declared), std::string(source), nullptr});
+  gas_limit_ = limit + (gas_used_ - used);
+  if (!why) return why;
+  rewind(before);
+  // It may have been the block that was full, not this version that asks for too much.
+  if (before.writes.bytes > limits::max_block_change_bytes / 2
+      && why->find(to_string(outcome::block_full)) != std::string::npos)
+    return refuse(outcome::block_full, "");
+  return why;
+}
+
+std::optional<std::string> transaction::take_over(contract_entry next) {
+  const auto name = next.declared.name;
+  if (find_builtin(name) != nullptr) return name + " is built into the program";
+  if (next.declared.has_code()) {
+    TALLYMESH_INVARIANT(runner_ != nullptr);
+    if (const auto good = runner_->compile(next); !good) return good.error().context;
+  }
+  const auto now = rules().find_entry(name);
+  const contract none;
+  const auto& before = now == nullptr ? none : now->declared;
+  if (auto why = check_removed(before, next.declared)) return why;
+  auto made = rules().with(std::move(next));
+  if (!made) return made.error().context;
+  sets_.push_back(std::move(*made));
+  const auto& after = *rules().find_entry(name);
+
+  std::vector<const table*> anew;
+  for (const auto& each : after.declared.tables) {
+    const auto* old = before.find_table(each.name);
+    if (old == nullptr || same_rows(*old, each)) continue;
+    anew.push_back(&each);
+    if (auto why = index_anew(*old, each)) return why;
+  }
+  if (after.declared.has_migrate)
+    if (const auto done = runner_->migrate(*this, after); !done)
+      return "its migration failed: " + reason(done.error());
+  for (const auto* each : anew)
+    if (auto why = fit_rows(*each)) return why;
+  for (const auto* each : anew) // only now is every row as it will be
+    if (auto why = check_rows(*each)) return why;
+  return std::nullopt;
+}
+
+// --- rows
+
+std::optional<std::string> transaction::each_row(const table& of, const row_visit& visit) {
+  key_range rest;
+  for (;;) {
+    std::vector<std::pair<bytes, held_row>> found;
+    checked<void> paid;
+    over_.rows(of.full_name, rest, below_, [&](bytes_view key, const held_row& held) {
+      const auto size = held.row ? held.row->size() : 0;
+      if (paid = charge(prices.visited + prices.byte * size); !paid) return false;
+      if (held.row) found.emplace_back(bytes(key.begin(), key.end()), held);
+      return found.size() < rows_at_once;
+    });
+    if (!paid) return of.full_name + " has too many rows: " + reason(paid.error());
+    for (const auto& [key, held] : found)
+      if (auto why = visit(key, held)) return why;
+    if (found.size() < rows_at_once) return std::nullopt;
+    rest.from = std::move(found.back().first);
+    rest.from.push_back(0); // the next key there can be
+  }
+}
+
+/// A change whose row says the same, in another form or under other entries.
+checked<void> transaction::rewrite(const table& of, const bytes& key, held_row before,
+                                   bytes after, std::vector<index_change> moved) {
+  if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, of.name);
+  return write(of, key, std::move(before), std::move(after), std::move(moved));
+}
+
+std::optional<std::string> transaction::check_removed(const contract& before,
+                                                      const contract& after) {
+  for (const auto& each : before.tables) {
+    if (after.find_table(each.name) != nullptr) continue;
+    auto why = each_row(each, [&](const bytes&, const held_row& held) {
+      return std::optional("it no longer declares " + each.full_name + ", and "
+                           + name_of(each, stored_row(*held.row)) + " is there");
+    });
+    if (why) return why;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> transaction::index_anew(const table& before, const table& after) {
+  over_.forget_indexes(after.full_name);
+  return each_row(
+      after, [&](const bytes& key, const held_row& held) -> std::optional<std::string> {
+        const auto row = stored_row(*held.row);
+        auto moved = entries_moved(after.full_name, key, entries_of(before, row),
+                                   entries_of(after, row));
+        if (moved.empty()) return std::nullopt;
+        auto same = *held.row;
+        const auto done = rewrite(after, key, held, std::move(same), std::move(moved));
+        if (!done) return name_of(before, row) + ": " + reason(done.error());
+        return std::nullopt;
+      });
+}
+
+std::optional<std::string> transaction::fit_rows(const table& of) {
+  return each_row(
+      of, [&](const bytes& key, const held_row& held) -> std::optional<std::string> {
+        const auto row = stored_row(*held.row);
+        const auto name = name_of(of, row);
+        const auto fitting = merge(of, row, value_map());
+        if (!fitting) return name + " does not fit: " + reason(fitting.error());
+        const auto key_now = key_of(of, *fitting);
+        if (!key_now || *key_now != key) return name + " does not fit: its key would change";
+        auto after = encode(*fitting);
+        if (after == *held.row) return std::nullopt;
+        auto moved =
+            entries_moved(of.full_name, key, entries_of(of, row), entries_of(of, *fitting));
+        const auto done = rewrite(of, key, held, std::move(after), std::move(moved));
+        if (!done) return name + ": " + reason(done.error());
+        return std::nullopt;
+      });
+}
+
+std::optional<std::string> transaction::check_rows(const table& of) {
+  if (of.unique.empty() && of.references.empty() && !of.has_check) return std::nullopt;
+  return each_row(of, [&](const bytes& key, const held_row& held) {
+    const auto row = stored_row(*held.row);
+    auto good = check_unique(of, key, row);
+    if (good) good = check_references(of, row);
+    if (good) good = check_by_code(of, row);
+    return good ? std::nullopt
+                : std::optional(name_of(of, row) + " does not fit: " + reason(good.error()));
+  });
+}
+
+} // namespace tallymesh::contracts
