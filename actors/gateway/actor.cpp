@@ -126,8 +126,8 @@ server_settings settings_of(const configs::gateway_config& chosen) {
 std::shared_ptr<const std::vector<contracts::contract>>
 contracts_of(const node::context& context) {
   std::vector<contracts::contract> all;
-  for (const auto& each : context.genesis().contracts)
-    if (const auto* found = context.executor.find_contract(each.name)) all.push_back(*found);
+  for (const auto& [name, each] : context.executor.base()->contracts()) // built-in ones too
+    all.push_back(each.declared);
   return std::make_shared<const std::vector<contracts::contract>>(std::move(all));
 }
 

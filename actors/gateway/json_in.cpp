@@ -212,30 +212,62 @@ private:
     contract_ = &*found;
     if (out_.action == "store") return read_store();
     if (out_.action == "delete") return read_delete();
-    return refuse_as(outcome::unknown_action, "contract " + in_quotes(out_.contract)
-                                                  + " has no action " + in_quotes(out_.action)
-                                                  + "; store and delete are in every contract");
+    if (out_.action == "distribute") return read_distribute();
+    if (const auto* action = contract_->find_action(out_.action)) return read_call(*action);
+    return refuse_as(outcome::unknown_action,
+                     "contract " + in_quotes(out_.contract) + " has no action "
+                         + in_quotes(out_.action)
+                         + "; store, delete and distribute are in every contract");
   }
 
-  /// The table, and the one other argument that goes with it.
-  std::optional<refusal> read_table(std::string_view other_name, const json::value*& other) {
+  /// An action's parameters, by the types that it declares.
+  std::optional<refusal> read_call(const contracts::action& action) {
+    if (!contracts::may_call(action, who()))
+      return refuse_as(outcome::forbidden, std::string(rules_.author.name) + "@"
+                                               + std::string(rules_.node) + " may not call "
+                                               + out_.contract + "." + action.name);
+    for (const auto& member : *arguments_) {
+      const std::string_view name = member.key();
+      const auto param = std::find_if(action.params.begin(), action.params.end(),
+                                      [&](const auto& x) { return x.name == name; });
+      if (param == action.params.end())
+        return refuse_as(outcome::unknown_field, out_.contract + "." + action.name
+                                                     + " has no parameter " + in_quotes(name));
+      value typed;
+      if (auto refused = typed_json(*param, member.value(), typed)) return refused;
+      if (!typed.is_null()) put(out_.arguments, param->name, std::move(typed));
+    }
+    for (const auto& param : action.params)
+      if (!param.optional && find(out_.arguments, param.name) == nullptr)
+        return refuse_as(outcome::missing_field, out_.contract + "." + action.name
+                                                     + " needs the parameter "
+                                                     + in_quotes(param.name));
+    return std::nullopt;
+  }
+
+  /// The table, and the other arguments that go with it: all of these, and no others.
+  std::optional<refusal>
+  read_table(std::initializer_list<std::pair<std::string_view, const json::value**>> others) {
+    std::string expected = out_.action + " takes the arguments \"table\" (a string)";
+    for (const auto& [other, to] : others)
+      expected += " and \"" + std::string(other) + "\"";
     const json::value* table = nullptr;
     for (const auto& member : *arguments_) {
       const std::string_view name = member.key();
+      const auto at = std::find_if(others.begin(), others.end(),
+                                   [&](const auto& x) { return x.first == name; });
       if (name == "table")
         table = &member.value();
-      else if (name == other_name)
-        other = &member.value();
+      else if (at != others.end())
+        *at->second = &member.value();
       else
-        return refuse_as(outcome::malformed_arguments,
-                         out_.action + " takes the arguments table and "
-                             + std::string(other_name) + ", not " + in_quotes(name));
+        return refuse_as(outcome::malformed_arguments, expected + ", not " + in_quotes(name));
     }
     const auto* name = table ? table->if_string() : nullptr;
-    if (!name || !other)
-      return refuse_as(outcome::malformed_arguments,
-                       out_.action + " takes the arguments \"table\" (a string) and \""
-                           + std::string(other_name) + "\"");
+    if (!name || std::any_of(others.begin(), others.end(), [](const auto& x) {
+          return *x.second == nullptr;
+        }))
+      return refuse_as(outcome::malformed_arguments, expected);
     table_ = contract_->find_table(std::string_view(*name));
     if (!table_)
       return refuse_as(outcome::unknown_table, "contract " + in_quotes(out_.contract)
@@ -258,7 +290,7 @@ private:
 
   std::optional<refusal> read_store() {
     const json::value* given = nullptr;
-    if (auto refused = read_table("row", given)) return refused;
+    if (auto refused = read_table({{"row", &given}})) return refused;
     if (!contracts::may_store(*table_, who())) return no_right("store into");
     const auto* fields = given->if_object();
     if (!fields)
@@ -284,9 +316,59 @@ private:
 
   std::optional<refusal> read_delete() {
     const json::value* given = nullptr;
-    if (auto refused = read_table("key", given)) return refused;
+    if (auto refused = read_table({{"key", &given}})) return refused;
     if (!contracts::may_delete(*table_, who())) return no_right("delete from");
-    const auto* parts = given->if_array();
+    return read_key(*given);
+  }
+
+  /// {"table": .., "key": [..], "to": {"tier": "level3", "within_s": 3600}}
+  std::optional<refusal> read_distribute() {
+    const json::value *given = nullptr, *to = nullptr;
+    if (auto refused = read_table({{"key", &given}, {"to", &to}})) return refused;
+    if (!contracts::may_distribute(*table_, who())) return no_right("distribute rows of");
+    if (auto refused = read_key(*given)) return refused;
+    const auto* recipients = to->if_object();
+    if (!recipients)
+      return refuse_as(outcome::malformed_arguments,
+                       "\"to\" is an object, not " + std::string(kind_of(*to)));
+    value_map named;
+    for (const auto& member : *recipients) {
+      value plain;
+      if (auto refused = read_plain(member.key(), member.value(), plain)) return refused;
+      put(named, std::string(member.key()), std::move(plain));
+    }
+    put(out_.arguments, "to", std::move(named));
+    return std::nullopt;
+  }
+
+  /// A text, a whole number, or a list of texts: what names recipients and deadlines.
+  static std::optional<refusal> read_plain(std::string_view name, const json::value& x,
+                                           value& out) {
+    if (const auto* text = x.if_string()) {
+      out.data = std::string(std::string_view(*text));
+    } else if (const auto number = integer_of(x)) {
+      out.data = *number;
+    } else if (const auto* list = x.if_array()) {
+      value_list all;
+      for (const auto& each : *list) {
+        const auto* one = each.if_string();
+        if (!one)
+          return refuse_as(outcome::wrong_type, in_quotes(name) + " lists strings, not "
+                                                    + std::string(kind_of(each)));
+        all.emplace_back(std::string(std::string_view(*one)));
+      }
+      out.data = std::move(all);
+    } else {
+      return refuse_as(outcome::wrong_type, in_quotes(name)
+                                                + " is a string, a list of strings or an "
+                                                  "integer, not "
+                                                + std::string(kind_of(x)));
+    }
+    return std::nullopt;
+  }
+
+  std::optional<refusal> read_key(const json::value& given) {
+    const auto* parts = given.if_array();
     if (!parts || parts->size() != table_->key.size())
       return refuse_as(outcome::malformed_arguments, "\"key\" is an array of the key's "
                                                          + std::to_string(table_->key.size())

@@ -27,6 +27,7 @@ void flush(self_ptr self) {
     state.context->board.executed(height, each.result->time_ms, each.result->receipts.size());
     self->send(wired.core.consensus, consensus::executed{height, each.execution});
     self->send(wired.gateway, node::execution_ptr(each.result));
+    self->send(wired.steward, node::execution_ptr(each.result));
     spdlog::debug("height {}: {} operations, {} changes", height, each.result->receipts.size(),
                   each.result->changes.size());
   }

@@ -7,6 +7,7 @@
 #include "actors/mempool/actor.hpp"
 #include "actors/node/switchboard.hpp"
 #include "actors/peer_link/links.hpp"
+#include "actors/steward/actor.hpp"
 
 #include <deque>
 #include <spdlog/spdlog.h>
@@ -23,10 +24,10 @@ constexpr milliseconds first_backoff{10};
 using restart_atom = caf::atom_constant<caf::atom("restart")>;
 
 /// Children that restart together. All but the core are families of one.
-enum class family : std::uint8_t { core, switchboard, links, gateway };
+enum class family : std::uint8_t { core, switchboard, links, gateway, steward };
 std::string_view to_string(family x) {
   static constexpr std::string_view names[] = {"core actors", "switchboard", "peer links",
-                                               "gateway"};
+                                               "gateway", "steward"};
   return names[static_cast<std::size_t>(x)];
 }
 
@@ -58,7 +59,7 @@ void rewire(self_ptr self) {
   const auto now_wired = std::make_shared<const wiring>(wired);
   for (const auto& each :
        {wired.core.ledger_writer, wired.core.contract_executor, wired.core.mempool,
-        wired.core.consensus, wired.switchboard, wired.gateway})
+        wired.core.consensus, wired.switchboard, wired.gateway, wired.steward})
     self->send(each, wired_atom::value, now_wired);
 }
 
@@ -115,6 +116,9 @@ void start(self_ptr self, family which) {
   case family::gateway:
     state.wired.gateway = watch(self, which, gateway::spawn_gateway(system, state.context));
     break;
+  case family::steward:
+    state.wired.steward = watch(self, which, steward::spawn_steward(system, state.context));
+    break;
   }
 }
 
@@ -146,7 +150,8 @@ void restart_later(self_ptr self, family which, std::string_view reason) {
 /// The gateway drains first, while the rest can still finalize what it waits for.
 void stop_next(self_ptr self) {
   const auto& state = self->state;
-  for (const auto which : {family::gateway, family::links, family::switchboard, family::core})
+  for (const auto which :
+       {family::gateway, family::steward, family::links, family::switchboard, family::core})
     if (state.living(which) > 0)
       return end_family(self, which, caf::exit_reason::user_shutdown);
   self->quit(caf::exit_reason::user_shutdown);
@@ -180,7 +185,8 @@ caf::behavior behaviour(self_ptr self, context_ptr context, link_factory links) 
     if (std::exchange(self->state.stopping, true)) return;
     stop_next(self);
   });
-  for (const auto which : {family::core, family::switchboard, family::gateway, family::links})
+  for (const auto which :
+       {family::core, family::switchboard, family::gateway, family::steward, family::links})
     start(self, which);
   rewire(self);
   return {

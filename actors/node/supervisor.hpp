@@ -1,5 +1,5 @@
 // The supervisor of one node: starts its actors, watches them, and starts again those that end.
-// Peer links, switchboard and gateway restart alone; ledger writer, contract executor,
+// Peer links, switchboard, gateway and steward restart alone; ledger writer, contract executor,
 // consensus and mempool together, in that order, from storage. More than 5 restarts in 30 s end
 // the process.
 #pragma once

@@ -20,6 +20,7 @@ struct wiring {
   caf::actor switchboard; ///< knows the peers' handles
   caf::actor gateway;     ///< wants executions
   caf::actor links;       ///< brings peers to the switchboard; can be looked into
+  caf::actor steward;     ///< wants executions
 };
 using wiring_ptr = std::shared_ptr<const wiring>;
 

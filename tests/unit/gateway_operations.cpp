@@ -224,6 +224,75 @@ BOOST_AUTO_TEST_CASE(names_and_rights_are_checked_before_anything_reaches_the_ch
   BOOST_TEST(at.post(drop).get().status == 202u);
 }
 
+BOOST_AUTO_TEST_CASE(an_actions_parameters_are_typed_by_their_declaration) {
+  desk at;
+  using contracts::field_kind;
+  contracts::action rename{.name = "rename", .doc = {}, .may = {}, .params = {}};
+  rename.may.push_back(
+      {.what = contracts::grantee::kind::tier, .at = contracts::tier::level1, .name = {}});
+  rename.params = {{.name = "code", .kind = field_kind::text, .min = 1, .max = 4},
+                   {.name = "fee", .kind = field_kind::decimal, .scale = 2, .max = 10'000},
+                   {.name = "note", .kind = field_kind::text, .optional = true, .max = 9},
+                   {.name = "people", .kind = field_kind::int64, .optional = true, .max = 99}};
+  auto with_action = *at.node.contract_list;
+  auto closed = rename;
+  closed.name = "closed";
+  closed.may.clear();
+  with_action[0].actions = {closed, rename};
+  at.node.contract_list = std::make_shared<std::vector<contracts::contract>>(with_action);
+  const auto call = [&](const std::string& action, const std::string& arguments) {
+    return at.post(R"({"contract":"divisions","action":")" + action + R"(","arguments":)"
+                   + arguments + "}");
+  };
+  const auto code = [](const auto& answer) { return text_of(answer.json(), "code"); };
+  const auto good = call("rename", R"({"people":"17","fee":"1.5","code":"4301","note":null})");
+  BOOST_TEST(good.get().status == 202u, good.get().body);
+  BOOST_TEST_REQUIRE(at.node.pending.size() == 1u);
+  BOOST_TEST(
+      (at.node.pending.front().arguments
+       == value_map{{"code", "4301"}, {"fee", decimal{150, 2}}, {"people", std::int64_t{17}}}));
+  BOOST_TEST(code(call("rename", R"({"code":"4301"})")) == "missing_field");
+  BOOST_TEST(code(call("rename", R"({"code":"43011","fee":1})")) == "out_of_range");
+  BOOST_TEST(code(call("rename", R"({"code":4301,"fee":1})")) == "wrong_type");
+  BOOST_TEST(code(call("rename", R"({"code":"1","fee":1,"colour":"red"})")) == "unknown_field");
+  BOOST_TEST(code(call("closed", R"({"code":"1","fee":1})")) == "forbidden");
+  BOOST_TEST(code(call("nothing", "{}")) == "unknown_action");
+  BOOST_TEST(at.node.pending_count() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_distribution_names_a_row_and_its_recipients) {
+  desk at;
+  auto open = *at.node.contract_list;
+  for (auto& table : open[0].tables)
+    if (table.name == "cities")
+      table.distributors.push_back(
+          {.what = contracts::grantee::kind::node, .at = {}, .name = "hq"});
+  at.node.contract_list = std::make_shared<std::vector<contracts::contract>>(open);
+  const auto send = [&](const std::string& arguments) {
+    return at.post(R"({"contract":"divisions","action":"distribute","arguments":{)" + arguments
+                   + "}}");
+  };
+  const auto code = [](const auto& answer) { return text_of(answer.json(), "code"); };
+  const std::string row = R"("table":"cities","key":["4301"],)";
+  BOOST_TEST(
+      send(row + R"("to":{"within_s":60,"tier":["level2","level3"],"node":"hq"})").get().status
+      == 202u);
+  BOOST_TEST_REQUIRE(at.node.pending.size() == 1u);
+  BOOST_TEST((at.node.pending.front().arguments
+              == value_map{{"key", value_list{"4301"}},
+                           {"table", "cities"},
+                           {"to", value_map{{"node", "hq"},
+                                            {"tier", value_list{"level2", "level3"}},
+                                            {"within_s", std::int64_t{60}}}}}));
+  BOOST_TEST(code(send(row + R"("to":"hq")")) == "malformed_arguments");
+  BOOST_TEST(code(send(R"("table":"cities","to":{"node":"hq"})")) == "malformed_arguments");
+  BOOST_TEST(code(send(row + R"("to":{"node":true})")) == "wrong_type");
+  BOOST_TEST(code(send(row + R"("to":{"node":["hq",1]})")) == "wrong_type");
+  BOOST_TEST(code(send(R"("table":"pairs","key":["a","1"],"to":{"node":"hq"})"))
+             == "forbidden");
+  BOOST_TEST(at.node.pending_count() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(the_form_of_an_operation_is_checked) {
   const auto bad = [](const std::string& text) { return refusal_of(text).first; };
   const auto good = store_city("4301", "a", "43");
