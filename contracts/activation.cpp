@@ -138,6 +138,10 @@ std::optional<std::string> transaction::take_over(contract_entry next) {
   const auto now = rules().find_entry(name);
   const contract none;
   const auto& before = now == nullptr ? none : now->declared;
+  for (const auto& each : builtins())
+    if (each.check_upgrade != nullptr)
+      if (const auto good = each.check_upgrade(before, next.declared); !good)
+        return good.error().context;
   if (auto why = check_removed(before, next.declared)) return why;
   auto made = rules().with(std::move(next));
   if (!made) return made.error().context;

@@ -22,6 +22,9 @@ struct builtin {
                            const value_map& arguments) = nullptr;
   /// Asked before each write to any contract's table: whether this row may change or go.
   checked<void> (*guard)(transaction& on, const table& where, const bytes& row_key) = nullptr;
+  /// Asked before a version of any contract takes the place of `now`. Errors: bad_config, with
+  /// a line for people that is the same on every node.
+  result<void> (*check_upgrade)(const contract& now, const contract& candidate) = nullptr;
 };
 
 /// What the built-in contracts do for all others; null: this program has it not.

@@ -600,7 +600,11 @@ static checked<void> perform(transaction& on, std::string_view action, const val
 }
 
 builtin contract() {
-  return {.name = "settlement", .source = source, .perform = perform, .guard = guard};
+  return {.name = "settlement",
+          .source = source,
+          .perform = perform,
+          .guard = guard,
+          .check_upgrade = check_upgrade};
 }
 
 } // namespace tallymesh::contracts::settlement

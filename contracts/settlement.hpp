@@ -44,8 +44,8 @@ checked<void> guard(transaction& on, const table& where, const bytes& row_key);
 
 /// Whether `candidate`, another version of the same contract, leaves settled rows closed: a row
 /// is known by its table's name and its encoded key, and guarded only in tables with
-/// `settles = true`. So such a table stays, with the flag and the key. To be asked before a
-/// version becomes active, also when an earlier one comes back. Errors: bad_config, which names
+/// `settles = true`. So such a table stays, with the flag and the key. Asked before a version
+/// becomes active, also when an earlier one comes back. Errors: bad_config, which names
 /// the table.
 result<void> check_upgrade(const contracts::contract& now,
                            const contracts::contract& candidate);

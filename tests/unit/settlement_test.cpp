@@ -221,6 +221,29 @@ BOOST_AUTO_TEST_CASE(a_new_version_never_reopens_settled_rows) {
   BOOST_TEST(settlement::check_upgrade(without, now).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_version_that_would_reopen_settled_rows_does_not_come_in_force) {
+  must(settle("coop", "hq", 500, "A1"));
+  const auto activate = [&](const std::string& from, const std::string& to) {
+    std::string source(shop_source);
+    source.replace(source.find(from), from.size(), to);
+    std::string why;
+    must(run(facts("hq", "clerk"), [&](transaction& on) -> checked<void> {
+      const auto made = on.activate(source);
+      if (!made) return made.error();
+      why = made->value_or("");
+      // What is in force now still keeps the row.
+      const auto changed = on.put("shop.orders", make_row({{"id", "A1"}, {"price", n(6)}}));
+      BOOST_TEST(!changed.has_value());
+      return {};
+    }));
+    return why;
+  };
+  BOOST_TEST(activate(", settles = true", "")
+             == "table shop.orders has rows that are closed once they are settled; keep "
+                "settles = true");
+  BOOST_TEST(activate("version = 1", "version = 2") == "");
+}
+
 BOOST_AUTO_TEST_CASE(nothing_is_settled_without_an_open_period) {
   close();
   BOOST_TEST(why(settle("coop", "hq", 5)) == outcome::period_closed);
