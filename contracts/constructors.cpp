@@ -1,5 +1,7 @@
 #include "contracts/constructors.hpp"
 
+#include "contracts/library.hpp"
+#include "contracts/sandbox.hpp"
 #include "messages/value.hpp"
 
 #include <algorithm>
@@ -41,7 +43,7 @@ std::string printable(std::string text, std::size_t most) {
   return text;
 }
 
-std::string quoted(std::string_view raw) {
+std::string in_quotes(std::string_view raw) {
   const bool cut = raw.size() > limits::max_name_bytes;
   return '"'
          + printable(std::string(raw.substr(0, limits::max_name_bytes + 4)),
@@ -68,6 +70,8 @@ std::string_view text_at(lua_State* lua, int at) {
 
 static int make_type(lua_State* lua, field what) {
   auto& types = types_of(lua);
+  if (!sandbox::of(lua).reading())
+    fail_at_line(lua, "types are made when the file is read; make this one before return");
   // These live outside the sandbox's memory, so they have limits of their own.
   if (types.all.size() == max_types)
     fail_at_line(lua, "the file makes too many types; make one and use it for several fields");
@@ -96,7 +100,7 @@ static void check_options(lua_State* lua, const char* constructor,
     if (lua_type(lua, -1) == LUA_TSTRING) {
       const auto name = text_at(lua, -1);
       if (std::find(allowed.begin(), allowed.end(), name) == allowed.end())
-        fail_at_line(lua, std::string(constructor) + " has no option " + quoted(name)
+        fail_at_line(lua, std::string(constructor) + " has no option " + in_quotes(name)
                               + "; it takes " + join(allowed));
     } else if (!list_too) {
       fail_at_line(lua,
@@ -189,6 +193,8 @@ static std::optional<std::int64_t> decimal_option(lua_State* lua, const char* na
 }
 
 static int make_decimal(lua_State* lua) {
+  // decimal{scale=2} is a type, decimal("12.50", 2) a value.
+  if (lua_gettop(lua) > 0 && !lua_istable(lua, 1)) return make_decimal_value(lua);
   check_options(lua, "decimal", {"scale", "min", "max", "optional"}, "decimal{scale=2, min=0}");
   field what{.kind = field_kind::decimal, .optional = optional_option(lua)};
   const auto scale = whole_number_option(lua, "scale");
@@ -218,7 +224,7 @@ static int make_one_of(lua_State* lua) {
     if (choice.empty() || choice.size() > limits::max_name_bytes || !is_utf8(choice))
       fail_at_line(lua, "a text of one_of has 1 to 64 bytes of UTF-8");
     if (std::find(what.choices.begin(), what.choices.end(), choice) != what.choices.end())
-      fail_at_line(lua, "one_of names " + quoted(choice) + " twice; take one out");
+      fail_at_line(lua, "one_of names " + in_quotes(choice) + " twice; take one out");
     what.choices.emplace_back(choice);
     lua_pop(lua, 1);
   }
@@ -247,7 +253,6 @@ static int make_optional(lua_State* lua) {
 
 static std::string advice_for(std::string_view name) {
   static constexpr std::pair<std::string_view, std::string_view> words[] = {
-      {"string", "text{max=64}"},
       {"str", "text{max=64}"},
       {"varchar", "text{max=64}"},
       {"char", "text{max=64}"},
@@ -262,22 +267,31 @@ static std::string advice_for(std::string_view name) {
       {"blob", "bytes{max=64}"},
       {"binary", "bytes{max=64}"},
       {"enum", "one_of{\"a\", \"b\"}"},
-      {"choice", "one_of{\"a\", \"b\"}"}};
+      {"choice", "one_of{\"a\", \"b\"}"},
+      {"print", "error(text) where a person must see it: an action prints nothing"},
+      {"os", "ctx.time, the block's time in milliseconds"},
+      {"io", "ctx.get: a contract sees tables only"},
+      {"setmetatable", "plain tables and functions"},
+      {"require", "the functions into this file"},
+      {"rawget", "table[key]"},
+      {"rawset", "table[key] = value"},
+      {"rawequal", "a == b"},
+      {"rawlen", "#table"}};
   for (const auto& [wrong, right] : words)
     if (wrong == name) return "write " + std::string(right);
-  return "a contract has text, int64, decimal, bool, bytes, one_of and optional, and no "
-         "library";
+  return "a contract has text, int64, decimal, bool, bytes, one_of and optional, and the "
+         "library that contracts/README.md lists";
 }
 
 static int unknown_name(lua_State* lua) {
   const auto name = lua_type(lua, 2) == LUA_TSTRING ? text_at(lua, 2) : "?";
-  fail_at_line(lua, "there is no " + quoted(name) + "; " + advice_for(name));
+  fail_at_line(lua, "there is no " + in_quotes(name) + "; " + advice_for(name));
 }
 
 static int refuse_global(lua_State* lua) {
   const std::string name(lua_type(lua, 2) == LUA_TSTRING ? text_at(lua, 2).substr(0, 64)
                                                          : "name");
-  fail_at_line(lua, quoted(name) + " would be a global; write local before it");
+  fail_at_line(lua, in_quotes(name) + " would be a global; write local before it");
 }
 
 void open_constructors(lua_State* lua, made_types& types) {
@@ -290,13 +304,16 @@ void open_constructors(lua_State* lua, made_types& types) {
   lua_pushglobaltable(lua);
   lua_pushlightuserdata(lua, &types);
   luaL_setfuncs(lua, constructors, 1);
-  lua_createtable(lua, 0, 2);
+  open_library(lua);
+  lua_createtable(lua, 0, 1);
   lua_pushcfunction(lua, &unknown_name);
   lua_setfield(lua, -2, "__index");
+  lua_setmetatable(lua, -2);
+  freeze(lua, -1);
+  lua_getmetatable(lua, -1);
   lua_pushcfunction(lua, &refuse_global);
   lua_setfield(lua, -2, "__newindex");
-  lua_setmetatable(lua, -2);
-  lua_pop(lua, 1);
+  lua_pop(lua, 2);
 }
 
 } // namespace tallymesh::contracts

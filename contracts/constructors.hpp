@@ -25,7 +25,7 @@ std::optional<field> type_at(lua_State* lua, int at, const made_types& types);
 std::string_view text_at(lua_State* lua, int at);
 
 /// For a message: short, printable, in quotes.
-std::string quoted(std::string_view raw);
+std::string in_quotes(std::string_view raw);
 std::string join(const std::vector<std::string>& parts);
 /// UTF-8 without control characters, at most `most` bytes.
 std::string printable(std::string text, std::size_t most);

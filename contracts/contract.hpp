@@ -142,6 +142,9 @@ constexpr std::size_t max_choices = 256;
 constexpr std::size_t max_choices_in_all =
     16 * 1024; ///< of a contract's one_of fields together
 constexpr std::size_t max_grantees = 256;
+constexpr std::size_t max_actions = 128;
+constexpr std::size_t max_tests = 256;
+constexpr std::size_t max_doc_bytes = 256; ///< of an action's line and a test's sentence
 
 /// Runs the file in a closed Lua state and checks everything it declares. `file_name` is only
 /// for messages. Errors: bad_config, too_large; the context begins with file and line, or file

@@ -1,8 +1,8 @@
 // What a running contract can do to the world, and what it is told: implemented over a
 // transaction by the executor, in memory by tests. program.hpp calls it; `contracts/README.md`
 // says how it looks from a contract. Every call may refuse: the refusal ends the whole
-// operation with exactly that outcome, and the contract cannot catch it. One host serves one
-// run of one contract; one thread.
+// operation with exactly that outcome, and the contract cannot catch it; what the run did until
+// then is the caller's to take back. One host serves one run of one contract; one thread.
 #pragma once
 
 #include "contracts/row.hpp"
@@ -71,10 +71,6 @@ public:
   /// caller. What it returns. The host checks `may` and depth (too_deep after 8).
   virtual checked<value> call(std::string_view contract, std::string_view action,
                               const value_map& params) = 0;
-
-  /// Takes back everything (writes, events, gas) since this host was made: the run begins again
-  /// in a new state. Never called while a call of this host is under way.
-  virtual void rewind() = 0;
 };
 
 /// By what rows with given values are found: an index, or the key itself, whose first fields

@@ -1,8 +1,8 @@
-// A contract that can run: its file compiled into a closed Lua state that is used again and
-// again, while no operation leaves anything behind that a later one could see. The same file,
-// action, parameters and host give the same outcome, effects and gas on every node (README.md,
-// "How a contract runs"). Owned by the executor, one for each active contract with code; one
-// thread at a time. No CAF, no LMDB, no clock.
+// A contract that can run: its file compiled into a closed Lua state whose bytes are put back
+// after every run, so that no operation leaves anything behind that a later one could see. The
+// same file, action, parameters and host give the same outcome, effects and gas on every node
+// (README.md, "How a contract runs"). Owned by the executor, one for each active contract with
+// code; one thread at a time. No CAF, no LMDB, no clock.
 #pragma once
 
 #include "contracts/contract.hpp"
@@ -16,13 +16,12 @@ namespace tallymesh::contracts {
 struct vm_limits {
   parse_limits file; ///< while the file itself runs
   /// All that one run may allocate and not give back by resizing; nothing is collected during
-  /// a run. In the state that is used again a run gets `reused_bytes`; if that is not enough,
-  /// it is repeated in a new one, so that what earlier runs left cannot matter.
+  /// a run.
   std::size_t run_bytes = 8 * 1024 * 1024;
-  std::size_t reused_bytes = 256 * 1024;
   std::size_t piece_bytes = 1024 * 1024; ///< of one text or table
-  std::uint32_t call_depth = 160;        ///< functions that wait for another one
-  std::uint64_t test_gas = 200'000'000;  ///< of one of the contract's own tests
+  /// Of Lua's stack: how many variables functions that wait for one another have together.
+  std::size_t stack_bytes = 96 * 1024;
+  std::uint64_t test_gas = 200'000'000; ///< of one of the contract's own tests
 };
 
 struct run_outcome {
@@ -36,8 +35,7 @@ struct run_outcome {
 
 class program {
 public:
-  /// Errors: bad_config, too_large, as `parse` gives them; unsupported if the linked Lua is not
-  /// the one that vm_version names.
+  /// Errors: bad_config, too_large, as `parse` gives them; unsupported if `check_lua` says so.
   static result<std::unique_ptr<program>> make(std::string_view source,
                                                std::string_view file_name,
                                                const vm_limits& limits = {},
@@ -66,7 +64,7 @@ checked<value_map> convert_params(const action& x, const value_map& given);
 /// "Lua 5.4.4, gas table 1, x86_64": what a node must share with the others to come to the same
 /// results. Genesis pins it together with `vm_digest`.
 std::string vm_version();
-/// Covers version, prices and limits.
+/// Covers version, prices (of the host's work, too) and limits.
 digest vm_digest(const vm_limits& limits = {});
 /// Whether the linked Lua is the one that this VM was made for. Errors: unsupported.
 result<void> check_lua();

@@ -1,26 +1,59 @@
 #include "contracts/sandbox.hpp"
 
-#include <cstdlib>
+#include "contracts/vm_gas.hpp"
+#include "messages/result.hpp"
+
+#include <cstring>
+#include <limits>
+#include <locale.h>
 #include <lua.hpp>
 
 namespace tallymesh::contracts {
 
-static constexpr int steps_between_counts = 1000;
+// Room for pieces of every size that were given back; only pages that are used cost memory.
+static constexpr std::size_t arena_bytes = std::size_t{1} << 30;
 
 static sandbox*& owner_of(lua_State* lua) {
   return *static_cast<sandbox**>(lua_getextraspace(lua));
 }
+sandbox& sandbox::of(lua_State* lua) { return *owner_of(lua); }
 
 sandbox::sandbox(const parse_limits& limits)
-    : limits_(limits), piece_bytes_(limits.memory_bytes) {
+    : limits_(limits), memory_(arena_bytes), most_bytes_(limits.memory_bytes),
+      piece_bytes_(limits.memory_bytes), stack_bytes_(limits.memory_bytes),
+      gas_(limits.steps * vm_prices.instruction) {
   lua_ = lua_newstate(&allocate, this);
   if (lua_ == nullptr) return; // the limit is too low for a state; `run` says so
   owner_of(lua_) = this;
-  lua_sethook(lua_, &count_steps, LUA_MASKCOUNT, steps_between_counts);
+  lua_sethook(lua_, &on_hook, LUA_MASKCOUNT, instructions_between_counts);
 }
 
 sandbox::~sandbox() {
   if (lua_ != nullptr) lua_close(lua_);
+}
+
+/// Lua seeds its hashes with time and addresses, so the same tables would have other shapes on
+/// every node. The seed stands in the first piece that a state asks for, behind the allocator
+/// and its argument, and nothing has been hashed when the second piece is asked for.
+/// `check_lua` proves that this is so in the Lua that is linked.
+void sandbox::fix_seed() {
+  static constexpr std::size_t seed_after_allocator = 96;
+  static constexpr std::uint32_t seed = 0x74616C6C;
+  const auto function = &allocate;
+  const void* const self = this;
+  auto* const piece = static_cast<char*>(first_piece_);
+  for (std::size_t at = 0; at + seed_after_allocator + sizeof seed <= first_size_; at += 8) {
+    if (std::memcmp(piece + at, &function, sizeof function) != 0) continue;
+    if (std::memcmp(piece + at + sizeof function, &self, sizeof self) != 0) continue;
+    std::memcpy(piece + at + seed_after_allocator, &seed, sizeof seed);
+    return;
+  }
+}
+
+bool sandbox::may_grow(std::size_t old_size, std::size_t new_size) const {
+  if (exhausted_) return false;
+  if (new_size > piece_bytes_ || held_bytes_ - old_size + new_size > most_bytes_) return false;
+  return !reading_ || churned_bytes_ + new_size <= limits_.churn_bytes;
 }
 
 // Lua's contract: size 0 frees; shrinking must never fail; without an old block `old_size` is a
@@ -29,54 +62,199 @@ void* sandbox::allocate(void* self, void* old, std::size_t old_size, std::size_t
   auto& box = *static_cast<sandbox*>(self);
   if (old == nullptr) old_size = 0;
   if (new_size == 0) {
+    if (old == nullptr) return nullptr;
     box.held_bytes_ -= old_size;
-    std::free(old);
+    box.memory_.release(old, old_size);
+    if (old == box.stack_) box.note_stack();
     return nullptr;
   }
+  if (++box.allocations_ == 2) box.fix_seed();
   if (new_size > old_size) {
-    if (new_size > box.piece_bytes_) return nullptr;
-    if (box.held_bytes_ - old_size + new_size > box.limits_.memory_bytes) return nullptr;
-    if (box.churned_bytes_ + new_size > box.limits_.churn_bytes) return nullptr;
+    if (!box.may_grow(old_size, new_size)) {
+      // Once a run met its limit, what Lua's own collection would free must not help it on.
+      if (!box.reading_) box.exhausted_ = true;
+      return nullptr;
+    }
     box.churned_bytes_ += new_size;
   }
-  void* fresh = std::realloc(old, new_size);
-  if (fresh == nullptr && new_size > old_size) return nullptr;
-  if (fresh == nullptr) fresh = old;
+  void* const fresh = old == nullptr ? box.memory_.allocate(new_size)
+                                     : box.memory_.resize(old, old_size, new_size);
+  if (fresh == nullptr) return nullptr;
+  if (box.allocations_ == 1) {
+    box.first_piece_ = fresh;
+    box.first_size_ = new_size;
+  }
+  if (box.allocations_ == 2) box.stack_ = fresh;
+  if (old == nullptr) {
+    box.latest_ = fresh;
+    box.latest_size_ = new_size;
+  }
   box.held_bytes_ += new_size;
   box.held_bytes_ -= old_size;
   return fresh;
 }
 
-void sandbox::count_steps(lua_State* lua, lua_Debug*) {
-  auto& box = *owner_of(lua);
-  box.steps_ += steps_between_counts;
-  if (box.steps_ <= box.limits_.steps) return;
+/// A state's second piece is its stack. A new one is asked for right before the old one is
+/// given back, so it is known only then; what comes next is refused if it is too long.
+void sandbox::note_stack() {
+  stack_ = latest_;
+  if (reading_ || latest_size_ <= stack_bytes_) return;
+  if (stop_ == stop_reason::none) stop_ = stop_reason::depth;
+  exhausted_ = true;
+  gas_ = 0;
+}
+
+// --- gas, and what ends a run
+
+void sandbox::on_hook(lua_State* lua, lua_Debug*) {
+  of(lua).spend(lua, instructions_between_counts * vm_prices.instruction);
+}
+
+void sandbox::give_gas(std::uint64_t left) {
+  gas_ = left;
+  spent_ = 0;
+}
+
+void sandbox::spend(lua_State* lua, std::uint64_t gas) {
+  spent_ += gas;
+  if (gas <= gas_) {
+    gas_ -= gas;
+    return;
+  }
+  gas_ = 0;
+  if (!reading_) stop(lua, stop_reason::gas);
   luaL_where(lua, 0);
   lua_pushstring(lua, "the file runs too long; a contract only declares, so take the loop out");
   lua_concat(lua, 2);
   lua_error(lua);
 }
 
+void sandbox::stop(lua_State* lua, stop_reason why) {
+  if (stop_ == stop_reason::none) stop_ = why;
+  lua_pushlightuserdata(lua, this);
+  lua_error(lua);
+  std::abort(); // lua_error does not return
+}
+
+void sandbox::stop(lua_State* lua, refusal why) {
+  if (stop_ == stop_reason::none) refusal_ = std::move(why);
+  stop(lua, stop_reason::refusal);
+}
+
+void sandbox::note_memory_error() {
+  if (stop_ == stop_reason::none) stop_ = stop_reason::memory;
+}
+
+// --- runs
+
+namespace {
+
+/// Lua compares texts and writes numbers by the thread's locale; here it is always C's.
+class in_c_locale {
+public:
+  in_c_locale() : before_(uselocale(c_locale())) {}
+  ~in_c_locale() { uselocale(before_); }
+  in_c_locale(const in_c_locale&) = delete;
+  in_c_locale& operator=(const in_c_locale&) = delete;
+
+private:
+  static locale_t c_locale() {
+    static const locale_t made = newlocale(LC_ALL_MASK, "C", nullptr);
+    TALLYMESH_INVARIANT(made != nullptr);
+    return made;
+  }
+  locale_t before_;
+};
+
+} // namespace
+
 static int call_body(lua_State* lua) {
   (*static_cast<const std::function<void(lua_State*)>*>(lua_touserdata(lua, 1)))(lua);
   return 0;
 }
 
+std::string sandbox::take_error(lua_State* lua) {
+  std::string text = "the file failed without a message";
+  if (lua_type(lua, -1) == LUA_TSTRING) {
+    std::size_t size = 0;
+    const char* raw = lua_tolstring(lua, -1, &size);
+    text.assign(raw, size);
+  }
+  return text;
+}
+
+// A light function and a light pointer: pushing them allocates nothing, so nothing can fail
+// outside the protected call.
 std::optional<std::string> sandbox::run(const std::function<void(lua_State*)>& body) {
   if (lua_ == nullptr) return "there is not enough memory to read a contract";
-  // A light function and a light pointer: pushing them allocates nothing, so nothing can fail
-  // outside the protected call.
+  const in_c_locale scope;
   lua_pushcfunction(lua_, &call_body);
   lua_pushlightuserdata(lua_, const_cast<std::function<void(lua_State*)>*>(&body));
   if (lua_pcall(lua_, 1, 0, 0) == LUA_OK) return std::nullopt;
-  std::string text = "the file failed without a message";
-  if (lua_type(lua_, -1) == LUA_TSTRING) {
-    std::size_t size = 0;
-    const char* raw = lua_tolstring(lua_, -1, &size);
-    text.assign(raw, size);
-  }
+  auto text = take_error(lua_);
   lua_settop(lua_, 0);
   return text;
+}
+
+void sandbox::seal(const run_limits& limits) {
+  TALLYMESH_INVARIANT(lua_ != nullptr && reading_);
+  lua_gc(lua_, LUA_GCCOLLECT);
+  lua_gc(lua_, LUA_GCSTOP);
+  lua_sethook(lua_, &on_hook, LUA_MASKCOUNT, instructions_between_counts);
+  reading_ = false;
+  kept_held_bytes_ = held_bytes_;
+  kept_stack_ = stack_;
+  most_bytes_ = held_bytes_ + limits.bytes;
+  piece_bytes_ = limits.piece_bytes;
+  stack_bytes_ = limits.stack_bytes;
+  memory_.keep();
+}
+
+/// The innermost line of the contract's own code, for the receipt.
+int sandbox::on_error(lua_State* lua) {
+  auto& box = of(lua);
+  lua_Debug at{};
+  box.error_line_ = 0;
+  for (int level = 0; lua_getstack(lua, level, &at) != 0; ++level) {
+    lua_getinfo(lua, "l", &at);
+    if (at.currentline <= 0) continue;
+    box.error_line_ = at.currentline;
+    break;
+  }
+  return 1;
+}
+
+sandbox::run_end sandbox::run_sealed(std::uint64_t gas,
+                                     const std::function<void(lua_State*)>& body) {
+  TALLYMESH_INVARIANT(!reading_);
+  const in_c_locale scope;
+  give_gas(gas);
+  stop_ = stop_reason::none;
+  exhausted_ = false;
+  error_line_ = 0;
+  lua_pushcfunction(lua_, &on_error);
+  lua_pushcfunction(lua_, &call_body);
+  lua_pushlightuserdata(lua_, const_cast<std::function<void(lua_State*)>*>(&body));
+  const int ended = lua_pcall(lua_, 1, 0, 1);
+  // Anything else is a C++ exception that went through Lua: no node may guess what it left.
+  TALLYMESH_INVARIANT(ended == LUA_OK || ended == LUA_ERRRUN || ended == LUA_ERRMEM
+                      || ended == LUA_ERRERR);
+  // Lua goes on where it can without the piece that it was refused; the run does not.
+  if (ended == LUA_ERRMEM || exhausted_) note_memory_error();
+  if (ended == LUA_ERRERR && stop_ == stop_reason::none) stop_ = stop_reason::depth;
+  run_end end;
+  end.done = ended == LUA_OK && stop_ == stop_reason::none;
+  if (ended != LUA_OK) {
+    end.text = take_error(lua_);
+    end.line = error_line_;
+  }
+  end.stopped = stop_;
+  if (stop_ == stop_reason::refusal) end.why = std::move(refusal_);
+  end.spent = spent_;
+  memory_.put_back();
+  held_bytes_ = kept_held_bytes_;
+  stack_ = kept_stack_;
+  return end;
 }
 
 static const char* read_all(lua_State*, void* source, std::size_t* size) {

@@ -1,9 +1,13 @@
-// A closed Lua state: no standard library, text chunks only, and a limit on memory, on all that
-// is ever allocated, on the size of one piece, and on instructions. The limits make the worst
-// file cost a bounded time on every node. Owned by one parse; one thread.
+// A closed Lua state: text chunks only, our own library, and a limit on memory, on the size of
+// one piece, on instructions and on depth. Two states that are given the same do the same, to
+// the byte that they allocate: the seed of Lua's hashes is fixed and addresses are an arena's.
+// Once the file was read, every run begins with exactly the bytes that reading left, whatever
+// other runs did. Owned by one parse or one program; one thread.
 #pragma once
 
+#include "contracts/arena.hpp"
 #include "contracts/contract.hpp"
+#include "contracts/row.hpp"
 
 #include <functional>
 
@@ -12,12 +16,19 @@ struct lua_Debug;
 
 namespace tallymesh::contracts {
 
+/// Why a run had to end at once. Nothing in the contract can catch it.
+enum class stop_reason : std::uint8_t { none, gas, memory, depth, refusal };
+
 class sandbox {
 public:
   explicit sandbox(const parse_limits& limits);
   ~sandbox();
   sandbox(const sandbox&) = delete;
   sandbox& operator=(const sandbox&) = delete;
+
+  static sandbox& of(lua_State* lua);
+
+  // --- while the file is read
 
   /// Calls `body` where Lua errors, memory errors included, are caught. The text of the error,
   /// if there was one.
@@ -27,15 +38,72 @@ public:
   /// the stack. Only inside `run`; raises Lua errors.
   void evaluate(lua_State* lua, std::string_view source, std::string_view file_name);
 
+  // --- after the file was read: runs of its functions
+
+  struct run_limits {
+    std::size_t bytes = 0, piece_bytes = 0, stack_bytes = 0;
+  };
+  /// Ends the reading: what nothing holds is collected, for the only time, and the rest is
+  /// kept.
+  void seal(const run_limits& limits);
+
+  struct run_end {
+    bool done = false;
+    stop_reason stopped = stop_reason::none;
+    refusal why;             ///< of stop_reason::refusal
+    std::string text;        ///< of an error; without the file's name
+    int line = 0;            ///< of the contract, where it happened; 0: unknown
+    std::uint64_t spent = 0; ///< gas since `give_gas`, or since the run began
+  };
+  /// One run with so much gas, in the state as `seal` kept it; the state is as kept again when
+  /// this returns. What `body` wants to keep must be no longer Lua's.
+  run_end run_sealed(std::uint64_t gas, const std::function<void(lua_State*)>& body);
+
+  /// What was spent is paid for; from now on so much may be spent.
+  void give_gas(std::uint64_t left);
+  std::uint64_t spent() const { return spent_; }
+  /// Takes the price of work, or ends the run. In a file that is being read: steps.
+  void spend(lua_State* lua, std::uint64_t gas);
+  [[noreturn]] void stop(lua_State* lua, stop_reason why);
+  [[noreturn]] void stop(lua_State* lua, refusal why);
+  stop_reason stopped() const { return stop_; }
+  void note_memory_error();
+  void* user = nullptr; ///< program's run in progress
+
+  bool reading() const { return reading_; }
+  /// What putting the state back copies.
+  std::size_t kept_bytes() const { return memory_.kept_bytes(); }
+
 private:
   static void* allocate(void* self, void* old, std::size_t old_size, std::size_t new_size);
-  static void count_steps(lua_State* lua, lua_Debug* at);
+  static void on_hook(lua_State* lua, lua_Debug* at);
+  static int on_error(lua_State* lua);
+  bool may_grow(std::size_t old_size, std::size_t new_size) const;
+  void note_stack();
+  void fix_seed();
+  std::string take_error(lua_State* lua);
 
   const parse_limits limits_;
+  arena memory_;
   std::size_t held_bytes_ = 0;
   std::size_t churned_bytes_ = 0;
+  std::size_t most_bytes_;  ///< held at once
   std::size_t piece_bytes_; ///< larger while loading: the loader keeps the code in one piece
-  std::uint64_t steps_ = 0;
+  std::size_t stack_bytes_;
+  std::size_t kept_held_bytes_ = 0;
+  std::size_t allocations_ = 0;
+  void* first_piece_ = nullptr;
+  std::size_t first_size_ = 0;
+  const void* stack_ = nullptr; ///< Lua's own, with a slot for each variable of a waiting call
+  const void* kept_stack_ = nullptr;
+  const void* latest_ = nullptr;
+  std::size_t latest_size_ = 0;
+  bool reading_ = true;
+  bool exhausted_ = false;
+  std::uint64_t gas_, spent_ = 0;
+  stop_reason stop_ = stop_reason::none;
+  refusal refusal_;
+  int error_line_ = 0;
   lua_State* lua_ = nullptr;
 };
 

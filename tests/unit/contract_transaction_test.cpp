@@ -114,6 +114,17 @@ BOOST_AUTO_TEST_CASE(what_was_done_before_a_mark_stays) {
   BOOST_TEST(work.effects().settled == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_row_that_a_check_must_judge_is_not_stored_unjudged) {
+  auto judged = shop();
+  for (auto& each : judged.tables)
+    each.has_check = each.name == "customers";
+  const auto with_check = *contract_set::make({}, {{std::move(judged), {}, nullptr}});
+  transaction work(*with_check, newer, stored,
+                   {.who = {"clerk", "hq", tier::level1}, .height = height});
+  BOOST_TEST((why(work.put("shop.customers", customer("a")))
+              == refusal{outcome::contract_error, "customers"}));
+}
+
 BOOST_AUTO_TEST_CASE(values_declared_unique_are_taken_once) {
   auto work = begin_operation();
   must(work.put("shop.customers", customer("a", "same")));

@@ -1,0 +1,132 @@
+// What the VM is: its version, a digest of its prices and limits, and the proof that the linked
+// Lua is the one whose insides sandbox.cpp and code_check.cpp know.
+#include "contracts/code_check.hpp"
+#include "contracts/gas.hpp"
+#include "contracts/program.hpp"
+#include "contracts/sandbox.hpp"
+#include "contracts/vm_gas.hpp"
+
+#include <cstring>
+#include <lua.hpp>
+
+namespace tallymesh::contracts {
+
+std::string vm_version() {
+#if defined(__x86_64__)
+  static constexpr char machine[] = "x86_64";
+#elif defined(__aarch64__)
+  static constexpr char machine[] = "aarch64";
+#else
+#error "The VM's results are pinned for a machine; name this one"
+#endif
+  return LUA_RELEASE ", gas table " + std::to_string(vm_prices.number) + ", " + machine;
+}
+
+static std::string numbers_of(std::initializer_list<std::uint64_t> numbers) {
+  std::string text;
+  for (const auto each : numbers)
+    text += std::to_string(each) + " ";
+  return text;
+}
+
+digest vm_digest(const vm_limits& limits) {
+  const auto version = vm_version();
+  const auto own =
+      numbers_of({vm_prices.number, vm_prices.instruction, vm_prices.library, vm_prices.byte,
+                  vm_prices.match_step, vm_prices.entry, vm_prices.host,
+                  static_cast<std::uint64_t>(instructions_between_counts)});
+  const auto host =
+      numbers_of({prices.operation, prices.look_up, prices.walk, prices.visited, prices.write,
+                  prices.index, prices.byte, prices.event, prices.call, default_operation_gas});
+  const auto bounds =
+      numbers_of({limits.file.source_bytes, limits.file.memory_bytes, limits.file.churn_bytes,
+                  limits.file.piece_bytes, limits.file.jump_words, limits.file.steps,
+                  limits.run_bytes, limits.piece_bytes, limits.stack_bytes, limits.test_gas});
+  return hash(digest_kind::contract, {as_bytes("vm"), as_bytes(version), as_bytes(own),
+                                      as_bytes(host), as_bytes(bounds)});
+}
+
+// --- the linked Lua
+
+/// In what order a table of a hundred texts is kept: it follows from the hashes' seed, and from
+/// how Lua grows its tables.
+static std::string order_of_texts() {
+  sandbox box({});
+  std::string order;
+  box.run([&](lua_State* lua) {
+    lua_newtable(lua);
+    for (int i = 0; i < 100; ++i) {
+      lua_pushinteger(lua, i);
+      lua_setfield(lua, -2, ("name " + std::to_string(i)).c_str());
+    }
+    lua_pushnil(lua);
+    while (lua_next(lua, -2) != 0) {
+      order += std::to_string(lua_tointeger(lua, -1)) + " ";
+      lua_pop(lua, 1);
+    }
+  });
+  return hash(digest_kind::contract, as_bytes(order)).short_hex();
+}
+
+/// Whether reading compiled code finds what it should in each of these.
+static bool faults_are_found() {
+  static constexpr std::pair<const char*, int> samples[] = {
+      {"return 1 + 2 // 3 % 4", 0},
+      {"local a = ...\nreturn a / 2", 2},
+      {"local a = ...\nreturn 2 / a", 2},
+      {"local a, b = ...\nreturn a / b", 2},
+      {"local a = ...\nreturn a ^ 2", 2},
+      {"local a, b = ...\nreturn a ^ b", 2},
+      {"return 1.0", 1},
+      {"return 1.5", 1},
+      {"local a = ...\nreturn a + 1.5", 2},
+      {"local a = ...\nreturn a == 1.5", 2},
+      {"local a = ...\nreturn a < 1.0", 2},
+      {"local t = ...\nt.x = 1.5", 2},
+      {"local x = 1\nreturn function()\nx = 2 end", 0},
+      {"return 7,\nfunction(a)\nreturn a + 2.5 end", 3}};
+  sandbox box({});
+  bool good = true;
+  const auto failed = box.run([&](lua_State* lua) {
+    for (const auto& [source, line] : samples) {
+      if (luaL_loadbufferx(lua, source, std::strlen(source), "@?", "t") != LUA_OK)
+        lua_error(lua);
+      const auto fault = find_code_fault(dump_function(lua), true);
+      good = good && (fault ? fault->line : 0) == line;
+      lua_pop(lua, 1);
+    }
+    // An assignment that leaves the function: seen from the inner one.
+    static constexpr char outward[] = "local x = 1\nreturn function()\nx = 2 end";
+    luaL_loadbufferx(lua, outward, sizeof outward - 1, "@?", "t");
+    lua_call(lua, 0, 1);
+    const auto fault = find_code_fault(dump_function(lua), true);
+    good = good && fault && fault->line == 3;
+  });
+  return good && !failed;
+}
+
+static result<void> examine_lua() {
+  const std::string_view linked = lua_ident;
+  if (linked.find(LUA_RELEASE " ") == std::string_view::npos
+      || std::string_view(LUA_RELEASE) != "Lua 5.4.4")
+    return make_error(
+        errc::unsupported,
+        "the linked Lua is not 5.4.4, for which this VM was made: contracts could "
+        "come to other results than on other nodes");
+  static constexpr std::string_view expected_order = "807e845b3cdb";
+  if (const auto order = order_of_texts(); order != expected_order)
+    return make_error(errc::unsupported,
+                      "the linked Lua keeps its tables in another order (" + order
+                          + ") than this VM expects: contracts could come to other results");
+  if (!faults_are_found())
+    return make_error(errc::unsupported,
+                      "the linked Lua compiles to other code than this VM can check");
+  return {};
+}
+
+result<void> check_lua() {
+  static const result<void> examined = examine_lua();
+  return examined;
+}
+
+} // namespace tallymesh::contracts
