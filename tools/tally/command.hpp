@@ -79,6 +79,7 @@ void add_status(command& program);    ///< status, compare
 void add_store(command& program);     ///< store, delete
 void add_query(command& program);     ///< get, list, history, trace
 void add_bench(command& program);     ///< bench load, bench latency
+void add_contract(command& program);  ///< contract new, check, diff
 void add_simulate(command& program);
 void add_faults(command& program); ///< faults check, list, explain, run
 void add_version(command& program);

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     tally::add_store(program);
     tally::add_query(program);
     tally::add_bench(program);
+    tally::add_contract(program);
     tally::add_simulate(program);
     tally::add_faults(program);
     tally::add_version(program);
