@@ -168,6 +168,7 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       [=](cut_built& x) { apply(self, std::move(x)); },
       [=](const batches_ready& x) { apply(self, x); },
       [=](const batches_invalid& x) { apply(self, x); },
+      [=](const evidence_found& x) { apply(self, x); },
       [=](const executed& x) { apply(self, x); },
       [=](node::alarm_atom, std::int64_t at_ms) {
         if (self->state.alarm.rang(self, at_ms, node::now().monotonic_ms))

@@ -14,8 +14,10 @@ constexpr std::size_t required_ahead = 8; // final blocks whose batches are fetc
 constexpr std::size_t remembered_executions = 1024;
 constexpr std::size_t early_attestations = 16;        // a peer
 constexpr std::uint64_t tolerated_bad_signatures = 8; // a link
-constexpr block_height near_gap = 8;           // behind by more: catching up, fetch ranges
-constexpr std::uint64_t max_backoff_steps = 8; // 1.5^8 = 25.6, capped at 25 below
+constexpr block_height near_gap = 8;             // behind by more: catching up, fetch ranges
+constexpr std::uint64_t max_backoff_steps = 8;   // 1.5^8 = 25.6, capped at 25 below
+constexpr std::size_t max_untold_evidence = 256; // a block takes four; the rest is in the log
+constexpr std::uint64_t told_window = 1024;      // places of a lane, from the final cut
 
 template <class... Fs>
 struct overload : Fs... {
@@ -177,6 +179,8 @@ void machine::on(const batches_invalid& x) {
   held->batches = batches_state::invalid;
 }
 
+void machine::on(const evidence_found& x) { keep_for_the_chain(x.what); }
+
 void machine::on(const executed& x) {
   TALLYMESH_INVARIANT(x.height > executed_.block->content.height);
   while (executed_.block->content.height < x.height) {
@@ -196,6 +200,7 @@ void machine::on(const executed& x) {
     return each.second.block->content.view < view
            || (each.second.block->content.view == view && each.first != executed_.block->id);
   });
+  std::erase_if(told_, [&](const auto& each) { return !may_be_observed(each); });
   wanted_
       .clear(); // what is still needed asks again; a block that all pruned is asked for no more
   emit(prune{view});
@@ -230,8 +235,7 @@ void machine::read(node_index from, const proposal& x) {
   if (at.proposal && at.proposal->id == block.id) return;
   if (at.proposal) { // S7.2: only the first one counts; S18
     at.reported.insert(block.leader);
-    ++evidence_;
-    emit(observed{{at.proposal->as_item(), block.as_item()}});
+    observe({at.proposal->as_item(), block.as_item()});
     return;
   }
   at.proposal = x.block;
@@ -355,12 +359,67 @@ void machine::note_vote(view_record& at, const vote& x) {
   for (const auto kind : {item_kind::notarize, item_kind::nullify, item_kind::finalize}) {
     const auto other = votes_of(at, kind).find(x.signer);
     if (other == votes_of(at, kind).end() || !contradicts(other->second, x)) continue;
-    if (!at.reported.insert(x.signer).second) return;
-    ++evidence_;
-    emit(observed{{other->second, x}});
+    if (at.reported.insert(x.signer).second) observe({other->second, x});
     return;
   }
 }
+
+// --- evidence (S18)
+
+machine::offence machine::offence_of(const evidence& x) {
+  return {x.first.signer, x.first.kind == item_kind::batch, x.first.position};
+}
+
+/// Seen by this node itself: an alarm, and work for the next block that it proposes.
+void machine::observe(const evidence& what) {
+  ++evidence_;
+  emit(observed{what});
+  keep_for_the_chain(what);
+}
+
+void machine::keep_for_the_chain(const evidence& what) {
+  const auto key = offence_of(what);
+  if (untold_.size() < max_untold_evidence && !told_.contains(key)) untold_.emplace(key, what);
+}
+
+/// What the next block takes: in order, and nothing that its ancestors carry already. It rides
+/// along with other work and is none itself, so that idle stays quiet.
+std::vector<evidence> machine::untold_evidence(const held_block& parent) const {
+  std::set<offence> carried;
+  for (const auto* at = &parent; at->block->content.view > executed_.block->content.view;) {
+    for (const auto& each : at->block->content.contradictions)
+      carried.insert(offence_of(each));
+    const auto before = blocks_.find(at->block->content.parent);
+    if (before == blocks_.end()) break;
+    at = &before->second;
+  }
+  std::vector<evidence> taken;
+  for (const auto& [key, each] : untold_)
+    if (taken.size() < limits::max_block_evidence && !carried.contains(key))
+      taken.push_back(each);
+  return taken;
+}
+
+/// A final block tells it: nobody here needs to again.
+void machine::settle_evidence(const block& final_one) {
+  for (const auto& each : final_one.contradictions) {
+    const auto key = offence_of(each);
+    untold_.erase(key);
+    if (may_be_observed(key)) told_.insert(key);
+  }
+}
+
+/// Bounds what is remembered of others' offences, whatever leaders put into blocks.
+bool machine::may_be_observed(const offence& x) const {
+  if (x.signer >= settings_.nodes.size) return false;
+  if (!x.of_lane)
+    return x.position > executed_.block->content.view
+           && x.position <= std::max(frontier_, finalized_view_) + 8u * settings_.nodes.size;
+  const auto final_seq = executed_.full_cut[x.signer].seq; // the mempool may not know of it yet
+  return std::max(x.position, final_seq) - std::min(x.position, final_seq) <= told_window;
+}
+
+// --- certificates
 
 void machine::add_vote(const vote& x) {
   auto& at = view_at(x.position);
@@ -522,7 +581,7 @@ void machine::propose(const parent_choice& choice, std::vector<lane_tip> cut) {
                 std::move(cut),
                 {executed_.block->content.height, executed_.execution},
                 std::max(before.time_ms, now_.wall_ms),
-                {}};
+                untold_evidence(*parent)};
   const auto made = seal(settings_.keys, std::move(content));
   auto& held = hold(made);
   held.persisted = true;
@@ -728,6 +787,8 @@ void machine::extend_final_chain(const digest& final_block) {
   }
   if (path.empty()) return;
   final_chain_.insert(final_chain_.end(), path.rbegin(), path.rend());
+  for (const auto& each : path)
+    settle_evidence(find_block(each)->block->content);
   behind_since_ms_.reset();
 }
 
@@ -1096,6 +1157,7 @@ snapshot machine::look() const {
   x.catching_up = claimed_height() > final_height() + near_gap;
   x.nullified_in_a_row = slow_views_;
   x.evidence = evidence_;
+  x.untold_evidence = untold_.size();
   x.views_held = views_.size();
   x.blocks_held = blocks_.size();
   x.waiting_for = waiting_for();

@@ -82,6 +82,10 @@ struct batches_ready {
 struct batches_invalid {
   digest block;
 }; ///< from the mempool
+/// Two batches for one place in a lane; from the mempool (S18).
+struct evidence_found {
+  evidence what;
+};
 /// A delivered block was executed and is in the ledger, on stable storage (S10).
 struct executed {
   block_height height = 0;
@@ -92,7 +96,7 @@ struct alarm_rang {};
 struct event {
   instant at;
   std::variant<started, received, peer_up, peer_down, work_changed, cut_built, batches_ready,
-               batches_invalid, executed, alarm_rang>
+               batches_invalid, evidence_found, executed, alarm_rang>
       what;
 };
 
@@ -154,6 +158,7 @@ struct snapshot {
   bool pending = false, observing = false, halted = false, catching_up = false;
   std::uint64_t nullified_in_a_row = 0; ///< k of S12
   std::size_t evidence = 0, views_held = 0, blocks_held = 0;
+  std::size_t untold_evidence = 0; ///< observed here and not yet in a final block
   std::string waiting_for; ///< one sentence: what the current view waits for; empty when idle
 };
 
@@ -205,6 +210,14 @@ private:
     std::size_t attempts = 0;
   };
 
+  /// Who contradicted itself where. One proof of it on the chain is enough.
+  struct offence {
+    node_index signer = 0;
+    bool of_lane = false;
+    std::uint64_t position = 0; ///< in the lane, or the view
+    auto operator<=>(const offence&) const = default;
+  };
+
   struct parent_choice {
     view_number view = 0;
     digest block;
@@ -219,6 +232,7 @@ private:
   void on(const cut_built&);
   void on(const batches_ready&);
   void on(const batches_invalid&);
+  void on(const evidence_found&);
   void on(const executed&);
   void on(const alarm_rang&);
 
@@ -252,6 +266,14 @@ private:
   void follow_finalization();
   void extend_final_chain(const digest& final_block);
   void halt(std::string reason);
+
+  // evidence (S18)
+  void observe(const evidence& what);
+  void keep_for_the_chain(const evidence& what);
+  std::vector<evidence> untold_evidence(const held_block& parent) const;
+  void settle_evidence(const block& final_one);
+  bool may_be_observed(const offence& x) const;
+  static offence offence_of(const evidence& x);
 
   // blocks
   held_block* find_block(const digest& id);
@@ -332,6 +354,11 @@ private:
   node_index range_peer_ = 0;
   std::optional<std::int64_t> behind_since_ms_;
   std::size_t evidence_ = 0;
+  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; bounded
+  /// In final blocks since the start, where it may be observed again. A node that was restarted
+  /// may tell once more what an older block tells: this costs a few bytes, remembering costs a
+  /// record.
+  std::set<offence> told_;
   bool observe_only_ = false, halted_ = false;
 };
 

@@ -37,6 +37,15 @@ result<void> write_block(json_out& out, const reading_call& from, block_height h
     out.begin_object().field("lane", name_of(from.node.nodes, tip.lane)).field("seq", tip.seq);
     out.field("digest", tip.batch.hex()).end_object();
   }
+  out.end_array().key("evidence").begin_array();
+  for (const auto& each : block.contradictions) { // S18
+    const bool of_lane = each.first.kind == item_kind::batch;
+    out.begin_object().field("node", name_of(from.node.nodes, each.first.signer));
+    out.field(of_lane ? "seq" : "view", each.first.position);
+    out.field("first", to_string(each.first.kind)).field("first_digest", each.first.what.hex());
+    out.field("second", to_string(each.second.kind));
+    out.field("second_digest", each.second.what.hex()).end_object();
+  }
   out.end_array().key("executed").begin_object().field("height", block.executed.height);
   out.field("execution", block.executed.execution.hex()).end_object();
   out.field("execution", stored->execution.hex());

@@ -91,7 +91,10 @@ void carry_out(self_ptr self, effect& what) {
                    self->send(core.consensus, consensus::batches_invalid{x.block});
                  },
                  [&](serve_batches& x) { serve(self, x); },
-                 [&](observed& x) { node::keep_evidence(*state.context, x.what); },
+                 [&](observed& x) {
+                   node::keep_evidence(*state.context, x.what);
+                   self->send(core.consensus, consensus::evidence_found{std::move(x.what)});
+                 },
              },
              what);
 }

@@ -11,6 +11,7 @@ void add(campaign_outcome& sum, const outcome& one) {
   sum.operations += one.operations;
   sum.blocks += one.blocks;
   sum.events += one.events;
+  sum.evidence += one.evidence;
   sum.virtual_ms += one.virtual_ms;
   sum.faults += one.faults_total();
   sum.violations += one.violations.empty() ? 0 : 1;

@@ -2,9 +2,14 @@
 
 namespace tallymesh::simulation {
 
-checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys)
-    : check_order_(what.check_order), nodes_set_(nodes), keys_(any_keys), honest_(nodes.size),
-      nodes_(nodes.size) {
+offence offence_of(const evidence& x) {
+  return {x.first.signer, x.first.kind == item_kind::batch, x.first.position};
+}
+
+checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys,
+                 std::int64_t epoch_ms)
+    : check_order_(what.check_order), nodes_set_(nodes), keys_(any_keys), epoch_ms_(epoch_ms),
+      honest_(nodes.size), nodes_(nodes.size) {
   const auto genesis = genesis_block(any_keys.domain);
   cuts_[genesis->id] = empty_cut(nodes.size);
   decided_[0] = {genesis->id, std::nullopt, empty_cut(nodes.size)};
@@ -91,10 +96,12 @@ void checker::committed(node_index node, const std::vector<consensus::record>& r
       store(node, *x);
     } else if (const auto* made = std::get_if<consensus::own_proposal>(&record)) {
       learn(made->block);
+      self.kept.insert(made->block->id);
       promise(node, made->block->as_item());
       store(node, made->block->as_item());
     } else if (const auto* kept = std::get_if<consensus::kept_block>(&record)) {
       learn(kept->block);
+      self.kept.insert(kept->block->id);
     } else {
       const auto& held = std::get<certificate>(record);
       hold(node, held);
@@ -166,6 +173,11 @@ void checker::check_vote(node_index node, const vote& x, const model_disk& disk)
   promise(node, x);
   if (!check_order_) return;
   if (!is_stored(self, x)) report(node, "stored before sent", describe(x));
+  if (x.kind != item_kind::nullify) {
+    if (!self.kept.contains(x.what))
+      report(node, "stored before sent", describe(x) + " without its block");
+    check_batches_stored(node, x, disk);
+  }
   // S15: the certificates that cleared the views below are stored before anything is said
   // beyond.
   if (x.kind == item_kind::finalize) return;
@@ -175,7 +187,88 @@ void checker::check_vote(node_index node, const vote& x, const model_disk& disk)
       report(node, "stored before sent",
              describe(x) + ", and view " + std::to_string(view)
                  + " is not cleared by a stored certificate");
-  if (x.kind == item_kind::notarize) check_batches_stored(node, x, disk);
+}
+
+// --- what agreement resolves, judged by what it knew then
+
+void checker::told(node_index node, const decltype(consensus::event::what)& what) {
+  auto& self = nodes_[node];
+  if (const auto* done = std::get_if<consensus::executed>(&what)) self.executed = done->height;
+  if (const auto* found = std::get_if<consensus::evidence_found>(&what))
+    self.found.insert(offence_of(found->what));
+}
+
+void checker::resolved(node_index node, const std::vector<consensus::effect>& effects) {
+  for (const auto& effect : effects) {
+    if (const auto* seen = std::get_if<consensus::observed>(&effect))
+      nodes_[node].found.insert(offence_of(seen->what));
+    if (const auto* say = std::get_if<consensus::broadcast>(&effect)) {
+      if (const auto* made = std::get_if<proposal>(&say->message);
+          made && made->block->leader == node)
+        check_new_block(node, made->block->content);
+      if (const auto* own = std::get_if<vote>(&say->message);
+          own && own->kind == item_kind::notarize)
+        check_claim(node, *own);
+    }
+  }
+}
+
+/// S18: what its leader has found is in its block or in one before, as far as four go; and what
+/// it saw final is not told again.
+void checker::check_new_block(node_index node, const block& x) {
+  const auto& self = nodes_[node];
+  auto told = told_by(x.parent, self.started_at);
+  for (const auto& each : x.contradictions) {
+    const auto what = offence_of(each);
+    if (self.seen.contains(what) || !told.insert(what).second)
+      report(node, "evidence is told once",
+             describe(x) + " tells again of n" + std::to_string(what.signer));
+  }
+  if (x.contradictions.size() >= limits::max_block_evidence) return;
+  for (const auto& each : self.found)
+    if (!told.contains(each))
+      report(node, "evidence reaches the chain",
+             describe(x) + " keeps silent on n" + std::to_string(each.signer) + " at "
+                 + std::to_string(each.position));
+}
+
+std::set<offence> checker::told_by(const digest& block, block_height after) const {
+  std::set<offence> told;
+  for (auto at = blocks_.find(block); at != blocks_.end() && at->second->content.height > after;
+       at = blocks_.find(at->second->content.parent))
+    for (const auto& each : at->second->content.contradictions)
+      told.insert(offence_of(each));
+  return told;
+}
+
+/// S7.6: nobody votes for a result that its own differs from. Of those before its start a node
+/// remembers the last.
+void checker::check_claim(node_index node, const vote& x) {
+  const auto& self = nodes_[node];
+  const auto found = blocks_.find(x.what);
+  if (found == blocks_.end()) return;
+  const auto& claim = found->second->content.executed;
+  if (claim.height < self.started_at || claim.height > self.executed) return;
+  const auto place = decided_.find(claim.height);
+  if (place == decided_.end() || !place->second.execution) return;
+  if (*place->second.execution != claim.execution)
+    report(node, "votes for its own result only", describe(x));
+}
+
+/// What a quorum let through is what each of its honest members checked.
+void checker::check_final_block(node_index node, const sealed_block& x) {
+  const auto& content = x.content;
+  if (x.leader != nodes_set_.leader(content.view) || !keys_.check(x.as_item()))
+    report(node, "blocks are by their leaders", describe(content));
+  for (const auto& each : content.contradictions)
+    observed(node, each);
+  const auto parent = blocks_.find(content.parent);
+  if (parent != blocks_.end() && content.time_ms < parent->second->content.time_ms)
+    report(node, "time goes forward", describe(content));
+  // Honest clocks but one are 10 s off at most, and tolerate 30 s.
+  const auto latest = epoch_ms_ + now_ms_ + 40'000;
+  if (nodes_set_.size > 1 && content.time_ms > latest)
+    report(node, "time goes forward", describe(content) + " is of the future");
 }
 
 void checker::check_batches_stored(node_index node, const vote& x, const model_disk& disk) {
@@ -280,6 +373,9 @@ void checker::delivered(node_index node, const consensus::deliver& what) {
            "delivered " + describe(content) + ", which does not follow the block before");
   self.delivered = content.height;
   self.delivered_block = what.block->id;
+  check_final_block(node, *what.block);
+  for (const auto& each : content.contradictions)
+    self.seen.insert(offence_of(each));
   const auto* cut = cut_after(what.block->id);
   if (!cut || *cut != what.full_cut)
     report(node, "the cut follows the chain", describe(content));
@@ -331,6 +427,9 @@ void checker::crashed(node_index node, const model_disk& disk) {
   auto& self = nodes_[node];
   self.delivered = disk.ledger().back().block->content.height;
   self.delivered_block = disk.ledger().back().block->id;
+  self.executed = self.started_at = self.delivered;
+  self.found.clear();
+  self.seen.clear();
   self.last_sent = nullptr;
 }
 

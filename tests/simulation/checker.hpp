@@ -9,12 +9,27 @@
 
 namespace tallymesh::simulation {
 
+/// Who contradicted itself where: what one entry of evidence proves (S18).
+struct offence {
+  node_index signer = 0;
+  bool of_lane = false;
+  std::uint64_t position = 0;
+  auto operator<=>(const offence&) const = default;
+};
+offence offence_of(const evidence& x);
+
 class checker {
 public:
-  checker(const options& what, const validator_set& nodes, const credentials& any_keys);
+  /// `epoch_ms`: the wall clock at time 0.
+  checker(const options& what, const validator_set& nodes, const credentials& any_keys,
+          std::int64_t epoch_ms);
 
   void set_honest(node_index node) { honest_[node] = true; }
   bool is_honest(node_index node) const { return node < honest_.size() && honest_[node]; }
+
+  // What an honest node's agreement is told, and what it resolves to do, before it does it.
+  void told(node_index node, const decltype(consensus::event::what)& what);
+  void resolved(node_index node, const std::vector<consensus::effect>& effects);
 
   // What an honest node did, as it does it.
   void committed(node_index node, const std::vector<consensus::record>& records,
@@ -47,8 +62,12 @@ private:
     view_number finalized = 0;                         ///< the highest finalization on its disk
     std::map<std::uint64_t, digest> lane;              ///< its own batches
     std::unordered_set<digest, digest_hash> announced; ///< tips whose chains were found stored
+    std::unordered_set<digest, digest_hash> kept;      ///< blocks on its disk
     block_height delivered = 0;
     digest delivered_block;
+    block_height executed = 0;     ///< as its agreement was told; in this life
+    block_height started_at = 0;   ///< its ledger when this life began
+    std::set<offence> found, seen; ///< evidence it holds, and that it saw final; in this life
     bool observes_only = false;
     parcel_ptr last_sent; ///< a broadcast comes here once a peer
   };
@@ -78,6 +97,10 @@ private:
   void check_vote(node_index node, const vote& x, const model_disk& disk);
   void check_batches_stored(node_index node, const vote& x, const model_disk& disk);
   void check_tips(node_index node, const std::vector<lane_tip>& tips, const model_disk& disk);
+  void check_new_block(node_index node, const block& x);
+  void check_claim(node_index node, const vote& x);
+  void check_final_block(node_index node, const sealed_block& x);
+  std::set<offence> told_by(const digest& block, block_height after) const;
   void check_codec(node_index node, const parcel& what);
   void hold(node_index node, const certificate& x);
   void learn(const block_ptr& block);
@@ -87,6 +110,7 @@ private:
   const bool check_order_;
   const validator_set nodes_set_;
   const credentials keys_;
+  const std::int64_t epoch_ms_;
   std::int64_t now_ms_ = 0;
   std::vector<bool> honest_;
   std::vector<node_view> nodes_;

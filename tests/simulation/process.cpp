@@ -42,6 +42,9 @@ std::string describe_event(const agreement_event& x) {
     return "  . batches ready of " + each->block.short_hex();
   if (const auto* each = std::get_if<consensus::batches_invalid>(&x))
     return "  . batches invalid of " + each->block.short_hex();
+  if (const auto* each = std::get_if<consensus::evidence_found>(&x))
+    return "  . evidence " + describe(each->what.first) + " against "
+           + describe(each->what.second);
   return {};
 }
 
@@ -141,7 +144,10 @@ void process::receive(node_index from, const parcel_ptr& what) {
 void process::happen(agreement_event what) {
   home_.note(this, [&] { return describe_event(what); });
   home_.fold(id_ << 8 | what.index());
-  absorb(agreement_->handle({clock(), std::move(what)}), agreement_out_, part::agreement);
+  if (honest_) home_.checks().told(node_, what);
+  auto effects = agreement_->handle({clock(), std::move(what)});
+  if (honest_) home_.checks().resolved(node_, effects);
+  absorb(std::move(effects), agreement_out_, part::agreement);
 }
 
 void process::happen(lanes_event what) {
@@ -310,6 +316,7 @@ void process::carry(const mempool::effect& x) {
           [&](const mempool::serve_batches& each) { serve(each); },
           [&](const mempool::observed& each) {
             if (honest_) home_.checks().observed(node_, each.what);
+            pass(agreement_event{consensus::evidence_found{each.what}});
           }},
       x);
 }

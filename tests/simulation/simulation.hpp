@@ -102,6 +102,7 @@ struct outcome {
   std::uint16_t nodes = 0;
   std::int64_t virtual_ms = 0;
   std::uint64_t events = 0, operations = 0, blocks = 0, batches = 0;
+  std::uint64_t evidence = 0; ///< contradictions that final blocks carry
   std::array<std::uint64_t, fault_count> faults{};
   std::vector<violation> violations; ///< the first; a run ends there
   std::uint64_t trace_digest = 0;
@@ -123,6 +124,7 @@ struct campaign {
 };
 struct campaign_outcome {
   std::uint64_t seeds = 0, operations = 0, blocks = 0, events = 0, faults = 0, violations = 0;
+  std::uint64_t evidence = 0;
   std::int64_t virtual_ms = 0;
   std::array<std::uint64_t, fault_count> by_fault{};
   std::optional<outcome> first_failure; ///< of the lowest seed that failed

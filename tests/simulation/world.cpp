@@ -51,7 +51,7 @@ std::uint64_t outcome::faults_total() const {
 world::world(const options& what)
     : options_(what), domain_(simulated_domain()),
       nodes_(validator_set::make(domain_.chain, 0, what.nodes)),
-      checker_(what, nodes_, quick_credentials(0, what.nodes, domain_)),
+      checker_(what, nodes_, quick_credentials(0, what.nodes, domain_), epoch_ms),
       plan_(mix(what.seed ^ 0x706C616E)), net_(mix(what.seed ^ 0x6E6574)),
       work_(mix(what.seed ^ 0x776F726B)), by_node_(what.nodes),
       links_(std::size_t{what.nodes} * what.nodes),
@@ -280,6 +280,10 @@ void world::end() {
   outcome_.violations = checker_.found();
   for (const auto& each : processes_)
     if (each->honest()) {
+      std::uint64_t evidence = 0;
+      for (const auto& height : each->disk().ledger())
+        evidence += height.block->content.contradictions.size();
+      outcome_.evidence = std::max(outcome_.evidence, evidence);
       outcome_.blocks =
           std::max<std::uint64_t>(outcome_.blocks, each->disk().ledger().size() - 1);
       outcome_.batches = std::max<std::uint64_t>(outcome_.batches, each->disk().batches());

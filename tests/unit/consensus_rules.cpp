@@ -464,6 +464,84 @@ BOOST_AUTO_TEST_CASE(s18_two_contradicting_votes_of_one_node_are_evidence_once) 
   BOOST_TEST(node.effects<observed>().empty());
 }
 
+namespace {
+/// Two votes of `liar` that contradict each other.
+evidence two_votes(node_index liar, view_number view) {
+  return {vote_of(liar, item_kind::notarize, view, hash(digest_kind::block, as_bytes("a"))),
+          vote_of(liar, item_kind::notarize, view, hash(digest_kind::block, as_bytes("b")))};
+}
+
+void hear_both(subject& node, const evidence& x) {
+  node.hear(x.first.signer, x.first).hear(x.first.signer, x.second);
+}
+
+/// What the leader proposes on `parent` when it has work.
+block_ptr proposed_on(subject& leader, const block_ptr& parent, std::vector<lane_tip> cut) {
+  leader.tell(work_changed{cut}).tell(cut_built{parent->id, cut});
+  const auto said = leader.said<proposal>();
+  return said.empty() ? nullptr : said.front().block;
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(s18_a_leader_puts_what_it_observed_into_its_next_block) {
+  subject leader(first_leader);
+  const auto liar = leader.other();
+  const auto votes = two_votes(liar, 2);
+  hear_both(leader, votes);
+  const evidence batches{{item_kind::batch, liar, 1, tip_of(liar, 1).batch, {}},
+                         {item_kind::batch, liar, 1, tip_of(liar, 2).batch, {}}};
+  leader.tell(evidence_found{batches});
+  leader.tell(evidence_found{batches});
+  BOOST_TEST(leader.it->look().untold_evidence == 2u);
+  const auto block = proposed_on(leader, leader.genesis, {tip_of(0, 1)});
+  BOOST_TEST_REQUIRE(block);
+  BOOST_TEST((block->content.contradictions == std::vector{votes, batches}));
+}
+
+BOOST_AUTO_TEST_CASE(s18_evidence_alone_is_no_work) {
+  subject leader(first_leader);
+  hear_both(leader, two_votes(leader.other(), 2));
+  leader.after_ms(10 * delta_ms);
+  BOOST_TEST(leader.said<proposal>().empty());
+  BOOST_TEST(!leader.it->look().pending);
+}
+
+BOOST_AUTO_TEST_CASE(
+    s18_a_block_takes_as_much_evidence_as_the_limit_allows_and_the_rest_waits) {
+  subject leader(first_leader);
+  for (view_number view = 2; view < 8; ++view)
+    hear_both(leader, two_votes(leader.other(), view));
+  const auto block = proposed_on(leader, leader.genesis, {tip_of(0, 1)});
+  BOOST_TEST_REQUIRE(block);
+  BOOST_TEST_REQUIRE(block->content.contradictions.size() == limits::max_block_evidence);
+  for (std::size_t i = 0; i < limits::max_block_evidence; ++i)
+    BOOST_TEST(block->content.contradictions[i].first.position == i + 2);
+}
+
+BOOST_AUTO_TEST_CASE(s18_what_a_final_block_tells_is_not_told_again) {
+  const auto second_leader = nodes.leader(2);
+  const auto tells = [&](bool first_block_tells) {
+    subject leader(second_leader);
+    const auto liar = leader.other();
+    const auto votes = two_votes(liar, 3);
+    hear_both(leader, votes);
+    auto content = block_after(leader.genesis, 1, {tip_of(0, 1)})->content;
+    if (first_block_tells) content.contradictions = {votes};
+    const auto one = seal(keyed(first_leader), content);
+    leader.propose(one);
+    leader.hear(leader.other(), certified(item_kind::notarize, 1, one->id));
+    const auto two = proposed_on(leader, one, {tip_of(0, 1), tip_of(1, 1)});
+    BOOST_TEST_REQUIRE(two);
+    const bool beside_notarized = !two->content.contradictions.empty();
+    leader.hear(leader.other(), certified(item_kind::finalize, 1, one->id));
+    leader.tell(evidence_found{votes}); // whoever says so again
+    BOOST_TEST(leader.it->look().untold_evidence == (first_block_tells ? 0u : 1u));
+    return beside_notarized;
+  };
+  BOOST_TEST(tells(false));
+  BOOST_TEST(!tells(true)); // an ancestor carries it, final or not
+}
+
 BOOST_AUTO_TEST_CASE(a_node_whose_tables_differ_from_what_f_plus_1_others_computed_stops) {
   subject node(not_first_leader);
   const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
