@@ -309,6 +309,7 @@ static void push_key(lua_State* lua, const ordered_key& x) {
 
 static std::vector<ordered_key> ordered_keys(lua_State* lua, int content) {
   std::vector<ordered_key> found;
+  sandbox::of(lua).spend_walk(lua);
   lua_pushnil(lua);
   while (lua_next(lua, content) != 0) {
     lua_pop(lua, 1);
@@ -368,6 +369,7 @@ static int library_next(lua_State* lua) {
   const bool from_start = lua_isnil(lua, 2);
   const auto after = from_start ? ordered_key{} : key_at(lua, 2);
   std::optional<ordered_key> least;
+  sandbox::of(lua).spend_walk(lua);
   lua_pushnil(lua);
   while (lua_next(lua, 3) != 0) {
     lua_pop(lua, 1);
@@ -493,6 +495,7 @@ static int library_pcall(lua_State* lua) {
   if (failed == LUA_ERRMEM && !box.reading()) box.note_memory_error();
   if (box.stopped() != stop_reason::none || failed == LUA_ERRMEM || failed == LUA_ERRERR)
     return lua_error(lua);
+  if (failed != LUA_OK) box.spend(lua, vm_prices.caught_error);
   lua_pushboolean(lua, failed == LUA_OK);
   lua_insert(lua, 1);
   return lua_gettop(lua);

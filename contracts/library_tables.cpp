@@ -88,6 +88,7 @@ static int table_unpack(lua_State* lua) {
   static constexpr std::uint64_t most = 200;
   spend_call(lua);
   table_argument(lua, 1);
+  lua_settop(lua, 3);
   push_content(lua, 1);
   const int content = lua_gettop(lua);
   const auto from = whole_argument_or(lua, 2, 1);

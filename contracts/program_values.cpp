@@ -2,6 +2,7 @@
 
 #include "contracts/constructors.hpp"
 #include "contracts/library.hpp"
+#include "contracts/sandbox.hpp"
 #include "messages/limits.hpp"
 
 #include <algorithm>
@@ -171,6 +172,7 @@ private:
     check_depth(depth);
     push_content(lua_, at);
     const int content = lua_gettop(lua_);
+    sandbox::of(lua_).spend_walk(lua_);
     lua_pushnil(lua_);
     while (lua_next(lua_, content) != 0) {
       each();

@@ -3,6 +3,8 @@
 #include "contracts/vm_gas.hpp"
 #include "messages/result.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <locale.h>
@@ -12,6 +14,7 @@ namespace tallymesh::contracts {
 
 // Room for pieces of every size that were given back; only pages that are used cost memory.
 static constexpr std::size_t arena_bytes = std::size_t{1} << 30;
+static constexpr std::size_t bytes_an_entry = 16; // of a table's list
 
 static sandbox*& owner_of(lua_State* lua) {
   return *static_cast<sandbox**>(lua_getextraspace(lua));
@@ -60,9 +63,15 @@ bool sandbox::may_grow(std::size_t old_size, std::size_t new_size) const {
 // type tag.
 void* sandbox::allocate(void* self, void* old, std::size_t old_size, std::size_t new_size) {
   auto& box = *static_cast<sandbox*>(self);
+  const int tag = old == nullptr ? static_cast<int>(old_size) : 0;
   if (old == nullptr) old_size = 0;
+  box.moved_bytes_ += old_size + new_size;
   if (new_size == 0) {
     if (old == nullptr) return nullptr;
+    if (box.reading_) {
+      box.texts_read_.erase(old);
+      box.nodes_read_.erase(old);
+    }
     box.held_bytes_ -= old_size;
     box.memory_.release(old, old_size);
     if (old == box.stack_) box.note_stack();
@@ -88,6 +97,9 @@ void* sandbox::allocate(void* self, void* old, std::size_t old_size, std::size_t
   if (old == nullptr) {
     box.latest_ = fresh;
     box.latest_size_ = new_size;
+    box.weigh_new(tag, fresh, new_size);
+  } else {
+    box.weight_.entries = std::max(box.weight_.entries, new_size / bytes_an_entry);
   }
   box.held_bytes_ += new_size;
   box.held_bytes_ -= old_size;
@@ -98,16 +110,73 @@ void* sandbox::allocate(void* self, void* old, std::size_t old_size, std::size_t
 /// given back, so it is known only then; what comes next is refused if it is too long.
 void sandbox::note_stack() {
   stack_ = latest_;
+  weight_.stack_bytes = std::max(weight_.stack_bytes, latest_size_);
   if (reading_ || latest_size_ <= stack_bytes_) return;
   if (stop_ == stop_reason::none) stop_ = stop_reason::depth;
   exhausted_ = true;
   gas_ = 0;
 }
 
+// --- what makes instructions dear
+
+static constexpr std::size_t bytes_a_node = 24; // of a table's part without order; 2^n of them
+
+// A piece that only looks like such a part makes a run dearer, on every node alike.
+void sandbox::weigh_new(int tag, const void* piece, std::size_t size) {
+  if (tag == LUA_TSTRING) {
+    ++weight_.texts;
+    weight_.text_bytes = std::max(weight_.text_bytes, size);
+    if (reading_) texts_read_.emplace(piece, size);
+    return;
+  }
+  if (tag != 0) return;
+  weight_.entries = std::max(weight_.entries, size / bytes_an_entry);
+  if (size % bytes_a_node != 0 || !std::has_single_bit(size / bytes_a_node)) return;
+  const auto nodes = size / bytes_a_node;
+  weight_.nodes = std::max(weight_.nodes, nodes);
+  if (reading_ && nodes > vm_prices.free_entries) nodes_read_.emplace(piece, nodes);
+}
+
+/// Of what is kept; what reading alone needed does not count.
+void sandbox::weigh_kept() {
+  weight_ = {};
+  weight_.texts = texts_read_.size();
+  for (const auto& [piece, size] : texts_read_)
+    weight_.text_bytes = std::max(weight_.text_bytes, size);
+  for (const auto& [piece, nodes] : nodes_read_)
+    weight_.nodes = std::max(weight_.nodes, nodes);
+  kept_weight_ = weight_;
+  texts_read_.clear();
+  nodes_read_.clear();
+}
+
+static std::uint64_t above(std::uint64_t count, std::uint64_t free, std::uint64_t a_gas) {
+  return count > free ? (count - free) / a_gas : 0;
+}
+
+std::uint64_t sandbox::burden() const {
+  const auto& x = weight_;
+  return above(x.text_bytes, vm_prices.free_text_bytes, vm_prices.text_bytes_a_gas)
+         + above(x.nodes, vm_prices.free_entries, vm_prices.entries_a_gas)
+         + above(x.texts, vm_prices.free_texts, vm_prices.texts_a_gas)
+         + above(x.stack_bytes, vm_prices.free_stack_bytes, vm_prices.stack_bytes_a_gas);
+}
+
+void sandbox::spend_walk(lua_State* lua) {
+  const auto most = std::max(weight_.entries, weight_.nodes);
+  spend(lua, above(most, vm_prices.free_entries, vm_prices.entries_a_gas));
+}
+
 // --- gas, and what ends a run
 
 void sandbox::on_hook(lua_State* lua, lua_Debug*) {
-  of(lua).spend(lua, instructions_between_counts * vm_prices.instruction);
+  auto& box = of(lua);
+  auto price = vm_prices.instruction;
+  if (!box.reading_) price += box.burden();
+  auto gas = instructions_between_counts * price;
+  if (!box.reading_) gas += box.moved_bytes_ / vm_prices.moved_bytes_a_gas;
+  box.moved_bytes_ %= vm_prices.moved_bytes_a_gas;
+  box.spend(lua, gas);
 }
 
 void sandbox::give_gas(std::uint64_t left) {
@@ -201,6 +270,7 @@ void sandbox::seal(const run_limits& limits) {
   lua_gc(lua_, LUA_GCCOLLECT);
   lua_gc(lua_, LUA_GCSTOP);
   lua_sethook(lua_, &on_hook, LUA_MASKCOUNT, instructions_between_counts);
+  weigh_kept();
   reading_ = false;
   kept_held_bytes_ = held_bytes_;
   kept_stack_ = stack_;
@@ -232,6 +302,8 @@ sandbox::run_end sandbox::run_sealed(std::uint64_t gas,
   stop_ = stop_reason::none;
   exhausted_ = false;
   error_line_ = 0;
+  weight_ = kept_weight_;
+  moved_bytes_ = 0;
   lua_pushcfunction(lua_, &on_error);
   lua_pushcfunction(lua_, &call_body);
   lua_pushlightuserdata(lua_, const_cast<std::function<void(lua_State*)>*>(&body));

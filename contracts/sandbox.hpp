@@ -10,6 +10,7 @@
 #include "contracts/row.hpp"
 
 #include <functional>
+#include <unordered_map>
 
 struct lua_State;
 struct lua_Debug;
@@ -68,6 +69,8 @@ public:
   [[noreturn]] void stop(lua_State* lua, refusal why);
   stop_reason stopped() const { return stop_; }
   void note_memory_error();
+  /// What Lua's own walk through a table may meet beside the entries that are there.
+  void spend_walk(lua_State* lua);
   void* user = nullptr; ///< program's run in progress
 
   bool reading() const { return reading_; }
@@ -80,6 +83,9 @@ private:
   static int on_error(lua_State* lua);
   bool may_grow(std::size_t old_size, std::size_t new_size) const;
   void note_stack();
+  void weigh_new(int tag, const void* piece, std::size_t size);
+  void weigh_kept();
+  std::uint64_t burden() const;
   void fix_seed();
   std::string take_error(lua_State* lua);
 
@@ -98,6 +104,13 @@ private:
   const void* kept_stack_ = nullptr;
   const void* latest_ = nullptr;
   std::size_t latest_size_ = 0;
+  /// What makes single instructions dear: see vm_gas.hpp.
+  struct weights {
+    std::size_t text_bytes = 0, nodes = 0, entries = 0, texts = 0, stack_bytes = 0;
+  };
+  weights weight_, kept_weight_;
+  std::uint64_t moved_bytes_ = 0;
+  std::unordered_map<const void*, std::size_t> texts_read_, nodes_read_; ///< while reading
   bool reading_ = true;
   bool exhausted_ = false;
   std::uint64_t gas_, spent_ = 0;

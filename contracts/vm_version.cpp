@@ -31,10 +31,13 @@ static std::string numbers_of(std::initializer_list<std::uint64_t> numbers) {
 
 digest vm_digest(const vm_limits& limits) {
   const auto version = vm_version();
-  const auto own =
-      numbers_of({vm_prices.number, vm_prices.instruction, vm_prices.library, vm_prices.byte,
-                  vm_prices.match_step, vm_prices.entry, vm_prices.host,
-                  static_cast<std::uint64_t>(instructions_between_counts)});
+  const auto own = numbers_of(
+      {vm_prices.number, vm_prices.instruction, vm_prices.library, vm_prices.byte,
+       vm_prices.match_step, vm_prices.entry, vm_prices.caught_error, vm_prices.host,
+       vm_prices.free_text_bytes, vm_prices.text_bytes_a_gas, vm_prices.free_entries,
+       vm_prices.entries_a_gas, vm_prices.free_texts, vm_prices.texts_a_gas,
+       vm_prices.free_stack_bytes, vm_prices.stack_bytes_a_gas, vm_prices.moved_bytes_a_gas,
+       static_cast<std::uint64_t>(instructions_between_counts)});
   const auto host =
       numbers_of({prices.operation, prices.look_up, prices.walk, prices.visited, prices.write,
                   prices.index, prices.byte, prices.event, prices.call, default_operation_gas});
