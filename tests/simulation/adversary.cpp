@@ -1,16 +1,15 @@
 #include "tests/simulation/adversary.hpp"
 
-#include "tests/simulation/world.hpp"
-
 #include <algorithm>
 
 namespace tallymesh::simulation {
 
-adversary::adversary(world& home, random_source chance) : home_(home), chance_(chance) {
-  const auto genesis = genesis_block({hash(digest_kind::genesis, as_bytes("simulation")), 0});
+adversary::adversary(surroundings home, random_source chance)
+    : home_(std::move(home)), chance_(chance) {
+  const auto& genesis = home_.genesis;
   by_digest_[genesis->id] = genesis;
   blocks_[0].push_back(genesis);
-  cuts_[genesis->id] = empty_cut(home.nodes().size);
+  cuts_[genesis->id] = empty_cut(home_.nodes.size);
 }
 
 void adversary::enlist(node_index node, std::uint32_t strategies, credentials keys) {
@@ -37,8 +36,8 @@ bool adversary::side(node_index node, node_index peer) const {
 
 void adversary::reshuffle(member& x) {
   x.victims.clear();
-  x.sides.assign(home_.nodes().size, false);
-  for (node_index i = 0; i < home_.nodes().size; ++i) {
+  x.sides.assign(home_.nodes.size, false);
+  for (node_index i = 0; i < home_.nodes.size; ++i) {
     if (chance_.chance(400)) x.victims.insert(i);
     const bool half = chance_.chance(500);
     x.sides[i] = half || !does(x, strategy::twins);
@@ -74,10 +73,9 @@ void adversary::tick() {
 
 // --- what goes out bent
 
-void adversary::outgoing(process& from, node_index to, const parcel_ptr& what) {
-  const auto self = from.node();
+void adversary::outgoing(node_index self, bool side_a, node_index to, const parcel_ptr& what) {
   auto& x = members_.at(self);
-  if (does(x, strategy::twins) && x.sides[to] != from.side_a) return;
+  if (does(x, strategy::twins) && x.sides[to] != side_a) return;
   if (!active_) return;
   learn(what->content);
   const auto withheld = [&] { home_.count(fault::withheld_message); };
@@ -233,7 +231,7 @@ certificate adversary::random_certificate(const member& x) {
   made.view = frontier_ + chance_.below(3);
   if (made.kind != item_kind::nullify) made.block = random_digest();
   node_index signer = 0;
-  for (auto left = chance_.below(home_.nodes().size + 2u); left > 0; --left) {
+  for (auto left = chance_.below(home_.nodes.size + 2u); left > 0; --left) {
     const auto item = x.keys.make(made.kind, made.view, made.block);
     made.votes.emplace_back(signer, item.signed_by);
     if (!chance_.chance(200)) ++signer; // now and then the same signer twice
@@ -262,7 +260,7 @@ wire_message adversary::odd_message(const member& x) {
     return numbers[chance_.below(8)];
   };
   const auto lane = [&] {
-    return static_cast<node_index>(chance_.chance(700) ? chance_.below(home_.nodes().size)
+    return static_cast<node_index>(chance_.chance(700) ? chance_.below(home_.nodes.size)
                                                        : odd());
   };
   const auto tip = [&] { return lane_tip{lane(), odd(), random_digest()}; };
@@ -314,8 +312,8 @@ parcel_ptr adversary::garbage(const member& x) {
 
 // --- what it learns
 
-void adversary::incoming(const process& at, const parcel_ptr& what) {
-  if (!active_ || !has(at.node()) || !seen_.insert(what->fingerprint).second) return;
+void adversary::incoming(node_index at, const parcel_ptr& what) {
+  if (!active_ || !has(at) || !seen_.insert(what->fingerprint).second) return;
   if (heard_.size() < 200)
     heard_.push_back(what);
   else if (chance_.chance(100))
@@ -357,13 +355,13 @@ void adversary::learn(const batch_ptr& x) {
 
 /// Completes a certificate as soon as its own votes are all that is missing.
 void adversary::learn(const vote& x) {
-  if (x.signer >= home_.nodes().size) return;
+  if (x.signer >= home_.nodes.size) return;
   auto& held = votes_[{x.position, x.kind, x.what}];
   if (!held.emplace(x.signer, x.signed_by).second) return;
   std::size_t reachable = held.size();
   for (const auto& each : members_)
     reachable += !held.contains(each.first);
-  if (reachable < home_.nodes().quorum()) return;
+  if (reachable < home_.nodes.quorum()) return;
   for (const auto& [node, each] : members_)
     held.emplace(node, each.keys.make(x.kind, x.position, x.what).signed_by);
   certificate made{x.kind, x.position, x.what, {held.begin(), held.end()}};
@@ -375,7 +373,7 @@ void adversary::learn(const certificate& x) {
                   : x.kind == item_kind::nullify ? nullifications_
                                                  : finalizations_;
   if (of_kind.contains(x.view) || members_.empty()
-      || !verify(x, home_.nodes(), members_.begin()->second.keys))
+      || !verify(x, home_.nodes, members_.begin()->second.keys))
     return;
   of_kind.emplace(x.view, x);
   if (x.view >= frontier_ || x.kind == item_kind::finalize)
@@ -419,7 +417,7 @@ void adversary::cast(node_index self, item_kind kind, view_number view, const di
 
 void adversary::send_some(node_index self, const wire_message& content, std::uint64_t share) {
   const auto what = make_parcel(content);
-  for (node_index to = 0; to < home_.nodes().size; ++to)
+  for (node_index to = 0; to < home_.nodes.size; ++to)
     if (to != self && chance_.chance(share)) home_.post(self, to, what, chance_.chance(600));
 }
 
@@ -427,7 +425,7 @@ void adversary::send_some(node_index self, const wire_message& content, std::uin
 
 void adversary::propose_if_leading() {
   for (auto view = frontier_; view < frontier_ + 2; ++view) {
-    const auto self = home_.nodes().leader(view);
+    const auto self = home_.nodes.leader(view);
     const auto at = members_.find(self);
     if (at == members_.end() || !does(at->second, strategy::rogue)) continue;
     if (!at->second.proposed.insert(view).second) continue;
@@ -515,11 +513,11 @@ void adversary::propose(node_index self, member& x, view_number view) {
   content.cut = build_cut(*below);
   content.executed = parent->content.executed;
   if (chance_.chance(50)) content.executed = {content.height, random_digest()};
-  content.time_ms = std::max(parent->content.time_ms, world::epoch_ms + home_.now_ms());
+  content.time_ms = std::max(parent->content.time_ms, home_.wall_ms());
   if (chance_.chance(50)) content.time_ms += chance_.chance(500) ? 10'000'000 : -20'000'000;
   const auto made = seal(x.keys, std::move(content));
   home_.count(fault::rogue_proposal);
-  home_.note(nullptr, [&] {
+  home_.note([&] {
     return "rogue n" + std::to_string(self) + " proposes " + describe(made->content);
   });
   send_some(self, proposal{made, justify(made->content)},

@@ -1,19 +1,40 @@
 // All Byzantine nodes together: they share what they know, sign with each other's keys, and
 // answer faster than the network lets others. Each has a real process behind it, so that it
-// behaves like a node except where its strategies bend what goes out. Owned by the world.
+// behaves like a node except where its strategies bend what goes out. Owned by the world, or by
+// whoever has real nodes behind it (tests/faults/real/traitors.hpp). One thread.
 #pragma once
 
+#include "tests/simulation/disk.hpp"
 #include "tests/simulation/parcel.hpp"
-#include "tests/simulation/process.hpp"
+#include "tests/simulation/random.hpp"
 #include "tests/simulation/simulation.hpp"
 
+#include <functional>
+#include <map>
+#include <set>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace tallymesh::simulation {
 
+/// What the adversary needs of where it lives.
+struct surroundings {
+  validator_set nodes;
+  block_ptr genesis;
+  std::function<void(std::int64_t delay_us, std::function<void()> what)> after;
+  /// To `to`, as from `from`. `promptly`: ahead of what honest nodes say.
+  std::function<void(node_index from, node_index to, const parcel_ptr& what, bool promptly)>
+      post;
+  std::function<void(fault what)> count;
+  std::function<std::int64_t()> wall_ms; ///< milliseconds since 1970
+  /// Of an act that a person wants to see in the run's story; makes the text only if it is
+  /// kept.
+  std::function<void(const std::function<std::string()>& text)> note;
+};
+
 class adversary {
 public:
-  adversary(world& home, random_source chance);
+  adversary(surroundings home, random_source chance);
 
   /// `strategies` as bits of simulation::strategy.
   void enlist(node_index node, std::uint32_t strategies, credentials keys);
@@ -24,8 +45,9 @@ public:
   /// Which twin of `node` talks to `peer`.
   bool side(node_index node, node_index peer) const;
 
-  void outgoing(process& from, node_index to, const parcel_ptr& what);
-  void incoming(const process& at, const parcel_ptr& what);
+  /// What a process of `from` wants to say; `side_a` tells twins apart.
+  void outgoing(node_index from, bool side_a, node_index to, const parcel_ptr& what);
+  void incoming(node_index at, const parcel_ptr& what);
   void start();
   /// From now on its nodes are silent.
   void stop();
@@ -82,7 +104,7 @@ private:
   void send_some(node_index self, const wire_message& content, std::uint64_t share);
   digest random_digest();
 
-  world& home_;
+  surroundings home_;
   random_source chance_;
   std::map<node_index, member> members_;
   bool active_ = true;

@@ -27,7 +27,7 @@ void world::transmit(process& from, node_index to, const parcel_ptr& what) {
   if (from.honest())
     post(from.node(), to, what);
   else
-    adversary_->outgoing(from, to, what);
+    adversary_->outgoing(from.node(), from.side_a, to, what);
 }
 
 void world::post(node_index from, node_index to, const parcel_ptr& what, bool promptly) {

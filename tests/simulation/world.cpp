@@ -55,8 +55,8 @@ world::world(const options& what)
       plan_(mix(what.seed ^ 0x706C616E)), net_(mix(what.seed ^ 0x6E6574)),
       work_(mix(what.seed ^ 0x776F726B)), by_node_(what.nodes),
       links_(std::size_t{what.nodes} * what.nodes),
-      adversary_(
-          std::make_unique<adversary>(*this, random_source(mix(what.seed ^ 0x6576696C)))) {
+      adversary_(std::make_unique<adversary>(surroundings_of_adversary(),
+                                             random_source(mix(what.seed ^ 0x6576696C)))) {
   outcome_.seed = what.seed;
   outcome_.nodes = what.nodes;
   choose_climate();
@@ -64,6 +64,20 @@ world::world(const options& what)
 }
 
 // --- setting up
+
+surroundings world::surroundings_of_adversary() {
+  surroundings made;
+  made.nodes = nodes_;
+  made.genesis = genesis_block(domain_);
+  made.after = [this](std::int64_t delay_us, action what) { after(delay_us, std::move(what)); };
+  made.post = [this](node_index from, node_index to, const parcel_ptr& what, bool promptly) {
+    post(from, to, what, promptly);
+  };
+  made.count = [this](fault what) { count(what); };
+  made.wall_ms = [this] { return epoch_ms + now_ms(); };
+  made.note = [this](const std::function<std::string()>& text) { note(nullptr, text); };
+  return made;
+}
 
 void world::choose_climate() {
   delta_ms_ = plan_.pick(std::vector<std::int64_t>{100, 200, 500});
@@ -243,7 +257,7 @@ void world::step() {
   auto* to = due.to;
   std::visit(overload{[&](incoming& x) {
                         if (!to->honest())
-                          adversary_->incoming(*to, x.what);
+                          adversary_->incoming(to->node(), x.what);
                         else
                           checker_.received(x.what);
                         to->receive(x.from, x.what);

@@ -89,6 +89,7 @@ private:
   };
 
   // setting up (world.cpp)
+  surroundings surroundings_of_adversary();
   void choose_members();
   void choose_climate();
   process_traits choose_traits();
