@@ -262,9 +262,10 @@ void director::turn(const act& x, const nodes& whom) {
 }
 
 void director::flood(const act& x, const nodes& whom) {
-  if (x.flood == flood_of::garbage) {
-    not_applied_.insert("flood with garbage: a stranger's bytes end at the link, which the "
-                        "simulator does not have (run it with --real)");
+  if (x.flood != flood_of::operations) {
+    not_applied_.insert("flood with " + std::string(to_string(x.flood))
+                        + ": it ends at the link or the gateway, which the simulator does not "
+                          "have (run it with --real)");
     return;
   }
   const auto total = x.rate_per_s * static_cast<std::uint64_t>(x.lasting->count()) / 1'000'000;

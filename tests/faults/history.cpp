@@ -5,7 +5,7 @@
 namespace tallymesh::faults {
 
 void client_history::submitted(const operation_name& what, std::uint16_t node, duration when) {
-  entries_.try_emplace(what, entry{node, when, std::nullopt});
+  entries_.try_emplace(what, entry{node, when, std::nullopt, false});
 }
 
 void client_history::acknowledged(const operation_name& what, duration when) {
@@ -13,6 +13,12 @@ void client_history::acknowledged(const operation_name& what, duration when) {
   if (x.acknowledged) return;
   x.acknowledged = when;
   ++acknowledgements_;
+}
+
+void client_history::refused(const operation_name& what, duration when) {
+  if (entries_[what].acknowledged) return;
+  acknowledged(what, when);
+  entries_[what].refused = true;
 }
 
 bool client_history::lived(duration since, duration until) const {
@@ -60,11 +66,12 @@ void check_operations(const client_history& clients, const ledger_copy& ledger,
                                                   + name_of(ledger.node) + ", again at height "
                                                   + std::to_string(block.height)});
   for (const auto& [name, x] : clients.entries())
-    if (x.acknowledged && !ran.contains(name)) {
-      found.push_back({check::no_lost_ack, "operation " + name + ", acknowledged by "
-                                               + name_of(x.node) + " at "
-                                               + duration_text(*x.acknowledged) + ", is not on "
-                                               + name_of(ledger.node)});
+    if (x.acknowledged && ran.contains(name) == x.refused) {
+      found.push_back(
+          {check::no_lost_ack, "operation " + name + ", acknowledged by " + name_of(x.node)
+                                   + " at " + duration_text(*x.acknowledged)
+                                   + (x.refused ? " as refused, has run on " : ", is not on ")
+                                   + name_of(ledger.node)});
       break; // one is enough; the others are in the history
     }
 }

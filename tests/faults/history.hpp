@@ -17,11 +17,14 @@ public:
     std::uint16_t node = 0; ///< to whom it was handed in
     duration submitted{0};
     std::optional<duration> acknowledged; ///< told that it is final
+    bool refused = false;                 ///< and told that it changed nothing
   };
 
   void submitted(const operation_name& what, std::uint16_t node, duration when);
   /// Only the first time counts.
   void acknowledged(const operation_name& what, duration when);
+  /// Final, too, and without effect: its receipt says so.
+  void refused(const operation_name& what, duration when);
   const std::map<operation_name, entry>& entries() const { return entries_; }
   std::size_t acknowledgements() const { return acknowledgements_; }
   /// Something handed in from `since` on was acknowledged by `until`.

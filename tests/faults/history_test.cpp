@@ -41,6 +41,15 @@ BOOST_AUTO_TEST_CASE(an_acknowledged_operation_that_a_ledger_lacks_is_lost) {
             "operation b, acknowledged by n2 at 3s, is not on n1");
 }
 
+BOOST_AUTO_TEST_CASE(a_refused_operation_is_on_no_ledger) {
+  auto clients = two_acknowledged();
+  clients.submitted("c", 0, 4s);
+  clients.refused("c", 5s);
+  BOOST_TEST(judge(clients, {{0, {first, second}}}).empty());
+  found_one(judge(clients, {{0, {first, second, {3, "x3", {"c"}}}}}), check::no_lost_ack,
+            "operation c, acknowledged by n1 at 5s as refused, has run on n1");
+}
+
 BOOST_AUTO_TEST_CASE(an_operation_that_ran_twice_is_found) {
   found_one(judge(two_acknowledged(), {{0, {first, {2, "x2", {"b", "a"}}}}}),
             check::exactly_once, "operation a ran twice on n1, again at height 2");

@@ -1,11 +1,13 @@
 // tally faults: scripts of what may go wrong, and what must hold then.
 #include "tests/faults/failure.hpp"
 #include "tests/faults/language/parser.hpp"
+#include "tests/faults/real/real.hpp"
 #include "tools/tally/command.hpp"
 #include "tools/tally/output.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <thread>
@@ -17,7 +19,8 @@ namespace {
 struct faults_options {
   std::vector<std::string> files;
   std::string keep = "fault-failures";
-  std::uint64_t seeds = 0, from = 0, jobs = 0;
+  std::uint64_t seeds = 0, from = 0, jobs = 0, reduce_s = 0;
+  bool real = false, verbose = false;
 };
 
 result<faults::script> read_script(const std::string& file) {
@@ -130,6 +133,72 @@ exit_code run_in_simulation(const invocation& told, const faults_options& chosen
   return all.first_failure ? keep_failure(chosen, script, *all.first_failure) : exit_code::ok;
 }
 
+// A signal ends a real run in order: its processes go with it.
+volatile std::sig_atomic_t interrupted = 0;
+void interrupt(int) { interrupted = 1; }
+
+void print_real(const invocation& told, const faults::script& script, std::uint64_t seed,
+                const faults::real_outcome& done) {
+  if (told.json()) {
+    std::cout << "{\"script\":\"" << std::filesystem::path(script.file).filename().string()
+              << "\",\"seed\":" << seed << ",\"passed\":" << (done.passed() ? "true" : "false")
+              << ",\"operations\":" << done.operations
+              << ",\"acknowledged\":" << done.acknowledged << ",\"blocks\":" << done.blocks
+              << ",\"kills\":" << done.kills << ",\"misdeeds\":" << done.misdeeds
+              << ",\"slow\":" << done.slow.size() << "}" << std::endl;
+    return;
+  }
+  std::cout << painted(done.passed() ? colour::green : colour::red,
+                       done.passed() ? "passed" : "failed")
+            << "  " << printable(script.name)
+            << ", on real processes: " << grouped(done.acknowledged) << " of "
+            << grouped(done.operations) << " operations acknowledged, " << grouped(done.blocks)
+            << " blocks, " << grouped(done.kills) << " kill -9";
+  if (done.misdeeds > 0) std::cout << ", " << grouped(done.misdeeds) << " misdeeds of traitors";
+  std::cout << '\n';
+  for (const auto& each : done.not_applied)
+    std::cout << "        " << each << '\n';
+  for (const auto& each : done.slow)
+    std::cout << "        slow: " << each << '\n';
+}
+
+/// What only the simulator can do, each with its place.
+exit_code refuse_on_processes(const faults::script& script) {
+  const auto why = faults::simulation_only(script);
+  for (const auto& each : why)
+    std::cerr << printable(each) << '\n';
+  return why.empty() ? exit_code::ok : exit_code::failed;
+}
+
+exit_code run_on_processes(const invocation& told, const faults_options& chosen,
+                           const faults::script& script) {
+  if (const auto refused = refuse_on_processes(script); refused != exit_code::ok)
+    return refused;
+  std::signal(SIGINT, interrupt);
+  std::signal(SIGTERM, interrupt);
+  const auto first = chosen.from > 0 ? chosen.from : script.seed;
+  for (std::uint64_t i = 0; i < std::max<std::uint64_t>(chosen.seeds, 1) && !interrupted; ++i) {
+    faults::real_options how;
+    how.seed = first + i;
+    how.keep = chosen.keep;
+    how.stop = [] { return interrupted != 0; };
+    how.reduce_for = std::chrono::seconds(chosen.reduce_s);
+    if (chosen.verbose)
+      how.tell = [](const std::string& line) { std::cerr << printable(line) << std::endl; };
+    const auto done = faults::run_real(script, how);
+    if (!done) return report(done.error());
+    print_real(told, script, how.seed, *done);
+    if (done->passed()) continue;
+    for (const auto& each : done->findings)
+      std::cerr << printable(script.file) << ": "
+                << (each.what ? std::string(faults::to_string(*each.what)) : "a rule")
+                << " broken: " << printable(each.text) << '\n';
+    std::cerr << "see " << done->folder.string() << "/timeline.txt\n";
+    return exit_code::differs;
+  }
+  return interrupted ? exit_code::failed : exit_code::ok;
+}
+
 exit_code print_list(const invocation& told, const faults_options& chosen) {
   std::vector<std::vector<cell>> rows;
   const auto code = for_each(chosen, [&](const faults::script& script) {
@@ -157,13 +226,16 @@ void add_faults(command& program) {
   const auto chosen = std::make_shared<faults_options>();
 
   auto& check = group.add("check", "Parse scripts and say what is wrong, with line and column.",
-                          {"tally faults check tests/faults/leader_killed.fault"});
+                          {"tally faults check tests/faults/leader_killed.fault",
+                           "tally faults check --real tests/faults"});
   check.arguments("FILE", chosen->files, "scripts, or folders of them");
+  check.flag("--real", chosen->real, "refuse, too, what real processes cannot do");
   check.on_run([chosen](const invocation& told) {
     std::size_t good = 0;
-    const auto code = for_each(*chosen, [&](const faults::script&) {
-      ++good;
-      return exit_code::ok;
+    const auto code = for_each(*chosen, [&](const faults::script& script) {
+      const auto found = chosen->real ? refuse_on_processes(script) : exit_code::ok;
+      good += found == exit_code::ok;
+      return found;
     });
     if (told.json())
       std::cout << "{\"good\":" << good << "}\n";
@@ -193,18 +265,26 @@ void add_faults(command& program) {
     });
   });
 
-  auto& run = group.add("run",
-                        "Run scripts in the simulator, in virtual time: any number of seeds. A "
-                        "run that fails leaves a folder with the script cut down.",
-                        {"tally faults run tests/faults/leader_killed.fault",
-                         "tally faults run tests/faults --seeds 1000 --from 1"});
+  auto& run =
+      group.add("run",
+                "Run scripts in the simulator, in virtual time: any number of seeds; or "
+                "with --real on tallyd processes of this machine. A run that fails leaves "
+                "a folder that tells why.",
+                {"tally faults run tests/faults/leader_killed.fault",
+                 "tally faults run tests/faults --seeds 1000 --from 1",
+                 "tally faults run tests/faults/torn_write.fault --real --verbose"});
   run.arguments("FILE", chosen->files, "scripts, or folders of them");
   run.option("--seeds", chosen->seeds, "how many seeds; 0: one", 0, 1'000'000'000);
   run.option("--from", chosen->from, "the first seed; 0: the script's own", 0, UINT64_MAX / 2);
   run.option("--jobs", chosen->jobs, "threads; 0: one a core", 0, 1024);
   run.option("--keep", chosen->keep, "where folders of failed runs go");
+  run.flag("--real", chosen->real, "on real processes, one run after another");
+  run.option("--reduce-for", chosen->reduce_s,
+             "with --real: seconds to spend on cutting a failing script down", 0, 86'400);
+  run.flag("--verbose", chosen->verbose, "with --real: say what happens, as it happens");
   run.on_run([chosen](const invocation& told) {
     return for_each(*chosen, [&](const faults::script& script) {
+      if (chosen->real) return run_on_processes(told, *chosen, script);
       return run_in_simulation(told, *chosen, script);
     });
   });

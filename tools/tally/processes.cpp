@@ -77,7 +77,8 @@ std::optional<node_process> node_process::find(const fs::path& node_directory) {
   return found;
 }
 
-result<node_process> node_process::start(const fs::path& node_directory) {
+result<node_process> node_process::start(const fs::path& node_directory,
+                                         const std::vector<std::string>& environment) {
   const auto program = tallyd_path();
   if (!program) return program.error();
   const auto log = log_file(node_directory);
@@ -95,9 +96,15 @@ result<node_process> node_process::start(const fs::path& node_directory) {
   // Its own session: closing the terminal does not end the node.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
   const char* arguments[] = {program->c_str(), "--config", config.c_str(), nullptr};
+  std::vector<char*> variables;
+  for (const auto& each : environment)
+    variables.push_back(const_cast<char*>(each.c_str()));
+  for (char** each = environ; *each; ++each)
+    variables.push_back(*each);
+  variables.push_back(nullptr);
   pid_t pid = 0;
   const int failed = ::posix_spawn(&pid, program->c_str(), &files, &attributes,
-                                   const_cast<char* const*>(arguments), environ);
+                                   const_cast<char* const*>(arguments), variables.data());
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0)

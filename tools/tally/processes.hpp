@@ -7,7 +7,9 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <sys/types.h>
+#include <vector>
 
 namespace tallymesh::tally {
 
@@ -18,8 +20,10 @@ public:
   /// Nothing if the pid file is missing or names no running tallyd of this node.
   static std::optional<node_process> find(const std::filesystem::path& node_directory);
   /// Starts `tallyd --config DIR/node.toml` in a session of its own, its output appended to the
-  /// node's log. Errors: not_found (no tallyd beside this program), storage.
-  static result<node_process> start(const std::filesystem::path& node_directory);
+  /// node's log and NAME=VALUE texts added to its environment. Errors: not_found (no tallyd
+  /// beside this program), storage.
+  static result<node_process> start(const std::filesystem::path& node_directory,
+                                    const std::vector<std::string>& environment = {});
 
   node_process(node_process&& other) noexcept
       : pid_(other.pid_), handle_(std::exchange(other.handle_, -1)) {}

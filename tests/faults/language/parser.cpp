@@ -111,6 +111,8 @@ void parser::read_header(words& from, std::size_t which) {
   } else if (which == 1) {
     once(has_nodes_, "nodes");
     made_.nodes = from.mesh_size();
+    made_.nodes_line = line_;
+    made_.nodes_column = from.last_column();
   } else {
     made_.seed = from.number("42", 0, UINT64_MAX / 2);
   }
@@ -121,6 +123,7 @@ void parser::read_statement(words& from, kind what) {
   x.what = what;
   x.line = line_;
   x.text = std::string(from.text());
+  x.column = from.first_column();
   switch (what) {
   case kind::link:
     x.does.what = verb::line;
@@ -342,8 +345,10 @@ void parser::read_disk(words& from, act& x) {
 
 void parser::read_flood(words& from, act& x) {
   x.sets.push_back(from.set());
-  from.expect("with", "'with operations' or 'with garbage'");
-  x.flood = static_cast<flood_of>(from.one_of("what comes", {"operations", "garbage"}));
+  from.expect("with",
+              "'with operations', 'with garbage', 'with strangers' or 'with slow_readers'");
+  x.flood = static_cast<flood_of>(
+      from.one_of("what comes", {"operations", "garbage", "strangers", "slow_readers"}));
   from.expect("rate", "'rate' and how many a second, such as 'rate 500/s'");
   x.rate_per_s = from.rate("500/s", script_limits::rate_per_s);
   if (!from.failed() && !from.next_is("for")) from.fail_next("for how long? write 'for 2s'");

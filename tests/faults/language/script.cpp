@@ -21,6 +21,12 @@ std::string_view to_string(verb x) {
   return names[static_cast<std::size_t>(x)];
 }
 
+std::string_view to_string(flood_of x) {
+  static constexpr std::string_view names[] = {"operations", "garbage", "strangers",
+                                               "slow_readers"};
+  return names[static_cast<std::size_t>(x)];
+}
+
 std::string_view to_string(byzantine_habit x) {
   static constexpr std::string_view names[] = {"twin",       "rogue",     "liar",   "withhold",
                                                "equivocate", "fork lane", "babble", "replay",
@@ -165,6 +171,20 @@ static std::string in_words(const line_quality& x) {
   return text;
 }
 
+static std::string in_words(flood_of x) {
+  switch (x) {
+  case flood_of::operations:
+    return " operations";
+  case flood_of::garbage:
+    return " pieces of garbage";
+  case flood_of::strangers:
+    return " visitors with keys that nobody knows";
+  case flood_of::slow_readers:
+    return " clients that ask for much and do not read it";
+  }
+  return {};
+}
+
 static std::string in_words(byzantine_habit x) {
   switch (x) {
   case byzantine_habit::twin:
@@ -227,9 +247,7 @@ static std::string in_words(const act& x) {
     return first + ": the clock jumps by " + (x.by.count() < 0 ? "-" : "+")
            + duration_text(x.by.count() < 0 ? -x.by : x.by);
   case verb::flood:
-    return first + ": gets " + std::to_string(x.rate_per_s)
-           + (x.flood == flood_of::operations ? " operations" : " pieces of garbage")
-           + " a second";
+    return first + ": gets " + std::to_string(x.rate_per_s) + in_words(x.flood) + " a second";
   case verb::byzantine:
     return first + ": " + in_words(x.habit);
   case verb::lose_vote_log:

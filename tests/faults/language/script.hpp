@@ -72,7 +72,12 @@ enum class verb : std::uint8_t {
 };
 
 enum class disk_fault : std::uint8_t { full, eio, torn, slow };
-enum class flood_of : std::uint8_t { operations, garbage };
+enum class flood_of : std::uint8_t {
+  operations,
+  garbage,      ///< for the link: bytes of no meaning
+  strangers,    ///< keys and tokens that nobody knows
+  slow_readers, ///< ask for much and do not read it
+};
 enum class byzantine_habit : std::uint8_t {
   twin,
   rogue,
@@ -123,6 +128,7 @@ enum class check : std::uint8_t {
 constexpr std::size_t check_count = static_cast<std::size_t>(check::quiet) + 1;
 std::string_view to_string(check x);
 std::string_view to_string(verb x);
+std::string_view to_string(flood_of x);
 std::string_view to_string(byzantine_habit x);
 
 struct load {
@@ -138,6 +144,7 @@ struct statement {
   enum class kind { link, load, at, every, always, within, after_idle };
   kind what = kind::at;
   std::size_t line = 0;
+  std::size_t column = 1;              ///< where `text` begins
   std::string text;                    ///< as written, without comment
   duration when{0};                    ///< at, every; within, after idle: how long
   std::optional<duration> from, until; ///< every
@@ -151,6 +158,7 @@ struct script {
   std::string name;
   std::vector<std::string> about; ///< the comment lines before the first statement
   std::uint16_t nodes = 4;
+  std::size_t nodes_line = 0, nodes_column = 1; ///< where that is said
   std::uint64_t seed = 1;
   duration heal{0};
   std::vector<statement> statements; ///< as they stand, without name, nodes, seed

@@ -19,6 +19,9 @@ public:
   std::string_view text() const { return text_; }
   const std::string& problem() const { return problem_; }
   std::size_t column() const { return column_; }
+  /// Of the line's first word, and of the one that was read last.
+  std::size_t first_column() const { return items_.empty() ? 1 : items_.front().column; }
+  std::size_t last_column() const { return next_ == 0 ? 1 : items_[next_ - 1].column; }
 
   bool next_is(std::string_view word) const;
   /// Takes the word if it comes next.
