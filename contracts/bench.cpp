@@ -1,4 +1,5 @@
-// How long the native store of a villages row takes, before storage: bench_contracts [ROWS].
+// What an operation costs before storage, in processor time: a native store, an action in Lua,
+// and how little of that is the call itself: bench_contracts [ROWS].
 #include "actors/contract_executor/machine.hpp"
 #include "contracts/memory_source.hpp"
 #include "messages/encoding.hpp"
@@ -40,7 +41,7 @@ contract_executor::machine make_machine(const char* library) {
   contract_executor::genesis_facts facts;
   facts.nodes = {{"hq", contracts::tier::level1}};
   facts.accounts = {{"importer", "hq", {}}};
-  facts.contracts = {std::move(*divisions)};
+  facts.contracts = {{std::move(*divisions), source.str(), nullptr}};
   return std::move(*contract_executor::machine::make(std::move(facts)));
 }
 
@@ -70,8 +71,9 @@ void measure(const char* what, const contract_executor::machine& rules, std::uin
   clock::duration executing{}, encoding{};
   std::size_t changes = 0, entries = 0;
   contracts::overlay newer;
-  const contract_executor::tables on{newer, stored,
-                                     [](node_index, const operation_id&) { return false; }};
+  contracts::engine runs;
+  const contract_executor::tables on{
+      newer, stored, [](node_index, const operation_id&) { return false; }, runs, rules.base()};
   for (std::uint32_t first = 0; first < count; first += rows_a_block) {
     sealed_batch batch;
     for (std::uint32_t i = first; i < std::min(count, first + rows_a_block); ++i)
@@ -97,6 +99,137 @@ void measure(const char* what, const contract_executor::machine& rules, std::uin
               what, changes, entries, each_us(executing), each_us(encoding));
 }
 
+// --- actions
+
+constexpr char trade_source[] = R"lua(return { contract = "trade", version = 1,
+  tables = {
+    goods = { key = {"id"}, fields = { id = text{max=8}, price = decimal{scale=2} }, store = {"hq"} },
+    orders = { key = {"id"}, fields = { id = text{max=16}, goods = text{max=8},
+               state = one_of{"new", "accepted"}, amount = optional(decimal{scale=2}) },
+               index = { {"state"} }, store = {"hq"}, settles = true },
+  },
+  actions = {
+    nothing = { may = {"anyone"}, params = { id = text{max=16} }, run = function(ctx, p) end },
+    read_two_store_one = { may = {"anyone"}, params = { id = text{max=16} },
+      run = function(ctx, p)
+        local o = ctx.get("orders", p.id)
+        ctx.require(o and o.state == "new", "not_new")
+        local g = ctx.get("goods", o.goods)
+        ctx.store("orders", { id = p.id, state = "accepted", amount = g.price })
+      end },
+    accept = { may = {"anyone"}, params = { id = text{max=16} },
+      run = function(ctx, p)
+        local o = ctx.get("orders", p.id)
+        ctx.require(o and o.state == "new", "not_new")
+        local g = ctx.get("goods", o.goods)
+        ctx.store("orders", { id = p.id, state = "accepted", amount = g.price })
+        ctx.settle{ from = "coop", to = "hq", amount = g.price, reference = p.id }
+      end },
+  } })lua";
+
+/// A mesh of two nodes with orders that wait to be accepted.
+class market {
+public:
+  explicit market(std::uint32_t orders) : rules_(make()) {
+    settle("define_currency", {{"currency", "CNY"}, {"decimals", std::int64_t{2}}});
+    settle("open_period", {{"period", "2026-11"}});
+    std::vector<operation> operations{call(
+        "trade", "store",
+        {{"row", value_map{{"id", "salt"}, {"price", decimal{1250, 2}}}}, {"table", "goods"}})};
+    for (std::uint32_t i = 0; i < orders; ++i)
+      operations.push_back(call(
+          "trade", "store",
+          {{"row", value_map{{"goods", "salt"}, {"id", std::to_string(i)}, {"state", "new"}}},
+           {"table", "orders"}}));
+    run(std::move(operations));
+  }
+
+  /// Processor time of each in microseconds.
+  double each_us(const char* action, std::uint32_t first, std::uint32_t count) {
+    std::vector<operation> operations;
+    for (std::uint32_t i = first; i < first + count; ++i)
+      operations.push_back(call("trade", action, {{"id", std::to_string(i)}}));
+    return run(std::move(operations)) / count;
+  }
+
+private:
+  static contract_executor::machine make() {
+    auto trade = contracts::parse(trade_source, "trade.lua");
+    contract_executor::genesis_facts facts;
+    facts.nodes = {{"hq", contracts::tier::level1}, {"coop", contracts::tier::level2}};
+    facts.accounts = {{"clerk", "hq", {}}};
+    facts.contracts = {{std::move(*trade), trade_source, nullptr}};
+    return std::move(*contract_executor::machine::make(std::move(facts)));
+  }
+  /// An action of the built-in contract, in a block of its own.
+  void settle(const char* action, const value_map& arguments) {
+    newer_.begin_block(++height_);
+    contracts::transaction work(*rules_.base(), newer_, stored_,
+                                {.who = {"clerk", "hq", contracts::tier::level1},
+                                 .height = height_,
+                                 .time_ms = 1'000'000});
+    const auto done =
+        rules_.base()->find_entry("settlement")->native->perform(work, action, arguments);
+    if (!done) {
+      std::fprintf(stderr, "settlement was refused: %s\n", done.error().detail.c_str());
+      std::exit(1);
+    }
+    const auto made = newer_.end_block();
+    stored_.apply(height_, made.changes, made.indexes);
+    newer_.stored(height_);
+  }
+  operation call(const char* contract, const char* action, value_map arguments) {
+    operation made{.contract = contract, .action = action, .author = "clerk"};
+    made.arguments = std::move(arguments);
+    made.valid_until_ms = 1'000'000;
+    ++next_id_;
+    for (int i = 0; i < 4; ++i)
+      made.id.raw[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(next_id_ >> 8 * i);
+    return made;
+  }
+  double run(std::vector<operation> operations) {
+    sealed_batch batch;
+    batch.content.operations = std::move(operations);
+    const std::vector in_order{std::make_shared<const sealed_batch>(std::move(batch))};
+    sealed_block block;
+    block.content.height = ++height_;
+    block.content.time_ms = 1'000'000;
+    const contract_executor::tables on{newer_, stored_,
+                                       [](node_index, const operation_id&) { return false; },
+                                       runs_, rules_.base()};
+    const auto start = cpu_clock::now();
+    const auto made = rules_.execute(block, {in_order.begin(), in_order.end()}, {}, on);
+    const auto took = cpu_clock::now() - start;
+    stored_.apply(height_, made.result.changes, made.indexes);
+    newer_.stored(height_);
+    for (const auto& each : made.result.receipts)
+      if (!each.ok()) {
+        std::fprintf(stderr, "an operation was refused: %s %s\n",
+                     std::string(to_string(each.result)).c_str(), each.detail.c_str());
+        std::exit(1);
+      }
+    return std::chrono::duration<double, std::micro>(took).count();
+  }
+
+  contract_executor::machine rules_;
+  contracts::memory_source stored_;
+  contracts::overlay newer_;
+  contracts::engine runs_;
+  block_height height_ = 0;
+  std::uint32_t next_id_ = 0;
+};
+
+void measure_actions(std::uint32_t count) {
+  market mesh(2 * count);
+  mesh.each_us("nothing", 0, count); // warms up
+  std::printf("an empty action:                       %.2f us\n",
+              mesh.each_us("nothing", 0, count));
+  std::printf("an action, two reads, one store:       %.2f us\n",
+              mesh.each_us("read_two_store_one", 0, count));
+  std::printf("an action, two reads, store, settle:   %.2f us\n",
+              mesh.each_us("accept", count, count));
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -110,5 +243,6 @@ int main(int argc, char** argv) {
   contracts::memory_source stored;
   measure("new rows:", rules, count, 1, stored);
   measure("changed rows:", rules, count, 2, stored);
+  measure_actions(std::min(count, 20'000u));
   return 0;
 }

@@ -69,6 +69,26 @@ bool may_distribute(const table& x, const actor& who) { return covered(x.distrib
 bool may_erase(const table& x, const actor& who) { return covered(x.erasers, who); }
 bool may_call(const action& x, const actor& who) { return covered(x.may, who); }
 
+static bool names_author(const std::vector<grantee>& list) {
+  return std::any_of(list.begin(), list.end(),
+                     [](const grantee& x) { return x.what == grantee::kind::author; });
+}
+
+bool author_may_read(const table& x) { return names_author(x.readers); }
+
+bool is_hidden(const table& x, field_number field, const actor& who, bool is_author) {
+  const auto at = std::find_if(x.hidden.begin(), x.hidden.end(),
+                               [&](const auto& each) { return each.first == field; });
+  if (at == x.hidden.end()) return false;
+  return !covered(at->second, who) && !(is_author && names_author(at->second));
+}
+
+void hide_fields(const table& x, value_map& row, const actor& who, bool is_author) {
+  for (const auto& [field, list] : x.hidden)
+    if (is_hidden(x, field, who, is_author))
+      std::erase_if(row, [&](const auto& held) { return held.first == x.fields[field].name; });
+}
+
 bool may_read(const contract& x, std::string_view table_name, const actor& who) {
   const auto* found = x.find_table(table_name);
   return found != nullptr && may_read(*found, who);

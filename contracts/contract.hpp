@@ -6,6 +6,7 @@
 #include "messages/digest.hpp"
 #include "messages/limits.hpp"
 #include "messages/result.hpp"
+#include "messages/value.hpp"
 
 #include <cstdint>
 #include <string>
@@ -114,6 +115,12 @@ bool may_erase(const table& x, const actor& who);
 bool may_call(const action& x, const actor& who);
 /// Without regard to who created the row: a grantee "author" covers nobody here.
 bool covered(const std::vector<grantee>& list, const actor& who);
+/// Whether the row's author may read it as such, and what may be hidden from whom but him.
+bool author_may_read(const table& x);
+/// A field that `who` may not see; `is_author`: the row is his own.
+bool is_hidden(const table& x, field_number field, const actor& who, bool is_author);
+/// Takes what is hidden away.
+void hide_fields(const table& x, value_map& row, const actor& who, bool is_author);
 /// As above by names; false if the contract has no such table.
 bool may_read(const contract& x, std::string_view table_name, const actor& who);
 

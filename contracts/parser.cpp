@@ -313,9 +313,6 @@ void walk::read_hidden(table& into, const std::string& path) const {
     into.hidden.emplace_back(number, read_grantees(path + "." + name, true));
     lua_pop(lua_, 1);
   }
-  if (!into.hidden.empty())
-    fail(path, "is not kept by this version: whoever may read the table reads all of it; put "
-               "the field into a table of its own");
 }
 
 /// Of a field in a key, at most: a character has up to 4 bytes, a byte up to 2 when escaped.
@@ -354,8 +351,12 @@ std::vector<grantee> walk::read_grantees(const std::string& path, bool author_to
   for (auto& name : text_list(path, max_grantees, "{ \"level1\", \"hq\", \"importer@hq\" }")) {
     if (name == "author" && !author_too)
       fail(path, "\"author\" is known for read and hide only; name tiers, nodes or accounts");
+    static constexpr std::string_view of_contract = "contract:";
     const auto at = name.find('@');
-    if (name == "author")
+    if (name.starts_with(of_contract) && is_name(name.substr(of_contract.size()), false))
+      list.push_back(
+          {.what = grantee::kind::contract, .name = name.substr(of_contract.size())});
+    else if (name == "author")
       list.push_back({.what = grantee::kind::author});
     else if (name == "anyone")
       list.push_back({.what = grantee::kind::anyone});
@@ -370,7 +371,8 @@ std::vector<grantee> walk::read_grantees(const std::string& path, bool author_to
       fail(path,
            in_quotes(name)
                + " is neither a tier (level1, level2, level3, service), nor a node, nor an "
-                 "account written account@node, nor \"anyone\"");
+                 "account written account@node, nor a contract written contract:name, nor "
+                 "\"anyone\"");
   }
   return list;
 }

@@ -174,6 +174,8 @@ std::string_view to_string(outcome x) {
     return "period_closed";
   case outcome::wrong_state:
     return "wrong_state";
+  case outcome::frozen:
+    return "frozen";
   }
   return "unknown";
 }
@@ -242,6 +244,8 @@ std::string_view describe(outcome x) {
     return "the settlement period is closed, or none is open";
   case outcome::wrong_state:
     return "what it is about is not in a state that allows it";
+  case outcome::frozen:
+    return "the contract is frozen by the mesh; its tables can be read";
   }
   return "unknown";
 }

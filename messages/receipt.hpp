@@ -41,8 +41,9 @@ enum class outcome : std::uint8_t {
   settled,             ///< the row was settled: it neither changes nor goes until disputed
   period_closed,       ///< no period is open, or not this one
   wrong_state,         ///< what it is about (detail) is not in a state that allows it
+  frozen,              ///< the contract (detail) is frozen: nothing of it is executed
 };
-constexpr outcome last_outcome = outcome::wrong_state;
+constexpr outcome last_outcome = outcome::frozen;
 constexpr bool known(outcome x) { return x <= last_outcome; }
 /// The name as in the enum, for JSON and tables.
 std::string_view to_string(outcome x);

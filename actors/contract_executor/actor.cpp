@@ -1,6 +1,7 @@
 #include "actors/contract_executor/actor.hpp"
 
 #include "actors/contract_executor/ledger_tables.hpp"
+#include "contracts/rules_in_force.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -22,6 +23,8 @@ struct actor_state {
   block_height height = 0; ///< of the last block executed
   digest execution;
   std::vector<lane_tip> cut;
+  contracts::engine runs;
+  contracts::contract_set_ptr rules; ///< in force after the last block executed
 };
 using self_ptr = caf::stateful_actor<actor_state>*;
 
@@ -45,6 +48,25 @@ std::vector<batch_ptr> gather(const actor_state& state, const consensus::deliver
   return in_order;
 }
 
+void ledger_failed(const error& why) { node::end_process(why, "ledger"); }
+
+/// After a start the tables say which contracts are in force at their height: the blocks that
+/// follow are executed with these, whatever came later elsewhere.
+void begin(actor_state& state) {
+  const auto& ledger = *state.context->ledger;
+  auto head = read_or_end(ledger.head(), "ledger");
+  state.height = head.height;
+  state.execution = head.execution;
+  state.cut = std::move(head.full_cut);
+  state.cut.resize(state.context->nodes.size);
+  state.rules = read_or_end(contracts::rules_in_force(state.context->executor.base(),
+                                                      ledger_tables(ledger, ledger_failed)),
+                            "contracts");
+  if (const auto good = state.runs.prepare(*state.rules); !good)
+    node::end_process(good.error(), "contracts");
+  state.context->in_force.begin(state.rules);
+}
+
 void execute_next(self_ptr self) {
   auto& state = self->state;
   auto final_block = std::move(state.waiting.front());
@@ -52,13 +74,19 @@ void execute_next(self_ptr self) {
   const auto& machine = state.context->executor;
   const auto batches = gather(state, final_block);
   const auto& ledger = *state.context->ledger;
-  const ledger_tables below(ledger, [](const error& why) { node::end_process(why, "ledger"); });
+  const ledger_tables below(ledger, ledger_failed);
   const tables on{
-      state.ahead, below, [&](node_index lane, const operation_id& id) {
+      state.ahead, below,
+      [&](node_index lane, const operation_id& id) {
         return state.ahead_ids.contains(lane, id)
                || read_or_end(ledger.executed(lane, std::span(&id, 1)), "ledger").front();
-      }};
+      },
+      state.runs, state.rules};
   auto made = machine.execute(*final_block.block, batches, state.execution, on);
+  if (made.rules != state.rules) {
+    state.rules = std::move(made.rules);
+    state.context->in_force.change(final_block.block->content.height, state.rules);
+  }
   const auto outcome = std::make_shared<const execution>(std::move(made.result));
   auto commit = std::make_shared<storage::ledger_commit>();
   commit->block = final_block.block;
@@ -88,11 +116,7 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       [=](node::wired_atom, const node::wiring_ptr& wired) {
         auto& state = self->state;
         if (std::exchange(state.wired, wired)) return; // only another gateway
-        auto head = read_or_end(state.context->ledger->head(), "ledger");
-        state.height = head.height;
-        state.execution = head.execution;
-        state.cut = std::move(head.full_cut);
-        state.cut.resize(state.context->nodes.size);
+        begin(state);
       },
       [=](consensus::deliver& x) {
         auto& state = self->state;

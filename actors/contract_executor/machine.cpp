@@ -18,7 +18,7 @@ static result<contracts::contract_set_ptr> make_base(genesis_facts& facts) {
     mesh.accounts.push_back({each.name, each.node});
   auto entries = contracts::builtin_entries();
   for (auto& each : facts.contracts)
-    entries.push_back({std::move(each), {}, nullptr});
+    entries.push_back(std::move(each));
   return contracts::contract_set::make(std::move(mesh), std::move(entries));
 }
 
@@ -63,7 +63,7 @@ class block_run {
 public:
   block_run(const machine& rules, const sealed_block& block, const digest& previous,
             const tables& on)
-      : rules_(rules), on_(on) {
+      : rules_(rules), on_(on), in_force_(on.rules) {
     made_.height = block.content.height;
     made_.block = block.id;
     made_.time_ms = block.content.time_ms;
@@ -89,7 +89,11 @@ public:
   executed_block finish() {
     auto written = on_.newer.end_block();
     made_.changes = std::move(written.changes);
-    return {std::move(made_), std::move(written.indexes)};
+    if (on_.runs.has_more()) {
+      const auto kept = on_.runs.prepare(*in_force_);
+      TALLYMESH_INVARIANT(kept.has_value()); // all of them were compiled as they came in force
+    }
+    return {std::move(made_), std::move(written.indexes), std::move(in_force_)};
   }
 
 private:
@@ -101,17 +105,20 @@ private:
     };
     const auto admitted = admit(what, answer.lane);
     if (!admitted) return refused(admitted.error());
-    const auto& [contract, who] = *admitted;
-    contracts::transaction work(*rules_.base_, on_.newer, on_.below,
-                                {.who = who,
+    contracts::transaction work(*in_force_, on_.newer, on_.below,
+                                {.who = *admitted,
                                  .caller = {},
                                  .operation = what.id,
                                  .lane = answer.lane,
                                  .position = answer.position,
                                  .height = made_.height,
                                  .time_ms = made_.time_ms});
+    work.run_code_by(&on_.runs);
     auto verdict = work.charge(contracts::prices.operation);
-    if (verdict) verdict = run_action(*contract, what, work);
+    if (verdict) {
+      const auto done = on_.runs.perform(work, what.contract, what.action, what.arguments);
+      if (!done) verdict = done.error();
+    }
     if (!verdict) {
       work.rewind();
       refused(verdict.error());
@@ -120,23 +127,21 @@ private:
     answer.gas = work.gas_used();
     answer.effects = work.effects();
     answer.events = work.take_events();
+    // From the next operation on; only operations of one block can be of several versions.
+    if (auto changed = work.new_rules()) in_force_ = std::move(changed);
   }
 
-  struct admission {
-    const contracts::contract* contract;
-    contracts::actor who;
-  };
   /// The order of these checks is the contract's (contracts/README.md): all nodes name the same
   /// one.
-  checked<admission> admit(const operation& what, node_index lane) const {
+  checked<contracts::actor> admit(const operation& what, node_index lane) const {
     if (made_.time_ms > what.valid_until_ms) return refuse(outcome::expired, "");
     const auto* author = rules_.find_account(lane, what.author);
     if (author == nullptr) return refuse(outcome::unknown_account, what.author);
-    const auto* contract = rules_.find_contract(what.contract);
+    const auto* contract = in_force_->find_contract(what.contract);
     if (contract == nullptr) return refuse(outcome::unknown_contract, what.contract);
     if (contract->author_signs && !signed_by(*author, what))
       return refuse(outcome::unsigned_operation, what.author);
-    return admission{contract, {what.author, author->node, rules_.nodes_[lane].at}};
+    return contracts::actor{what.author, author->node, rules_.nodes_[lane].at};
   }
 
   bool signed_by(const account_facts& author, const operation& what) const {
@@ -145,56 +150,9 @@ private:
                      *what.author_signature);
   }
 
-  static checked<void> run_action(const contracts::contract& contract, const operation& what,
-                                  contracts::transaction& work) {
-    if (what.action == "store") return store_row(contract, what.arguments, work);
-    if (what.action == "delete") return delete_row(contract, what.arguments, work);
-    return refuse(outcome::unknown_action, what.action);
-  }
-
-  /// What an operation is about, as it stands in its two arguments: `first`, and "table".
-  template <class T>
-  struct subject {
-    const contracts::table* table;
-    const T* what;
-  };
-  template <class T>
-  static checked<subject<T>> subject_of(const contracts::contract& contract,
-                                        const value_map& given, std::string_view first) {
-    if (given.size() != 2 || given[0].first != first || given[1].first != "table")
-      return refuse(outcome::malformed_arguments, "");
-    const auto* what = given[0].second.as<T>();
-    if (what == nullptr) return refuse(outcome::malformed_arguments, first);
-    const auto* table_name = given[1].second.as<std::string>();
-    if (table_name == nullptr) return refuse(outcome::malformed_arguments, "table");
-    const auto* table = contract.find_table(*table_name);
-    if (table == nullptr) return refuse(outcome::unknown_table, *table_name);
-    return subject<T>{table, what};
-  }
-
-  static checked<void> store_row(const contracts::contract& contract, const value_map& given,
-                                 contracts::transaction& work) {
-    const auto about = subject_of<value_map>(contract, given, "row");
-    if (!about) return about.error();
-    const auto& [table, row] = *about;
-    if (!may_store(*table, work.facts().who)) return refuse(outcome::forbidden, table->name);
-    const auto changed = work.put(*table, *row);
-    if (!changed) return changed.error();
-    if (!*changed) return refuse(outcome::no_change, "");
-    return {};
-  }
-
-  static checked<void> delete_row(const contracts::contract& contract, const value_map& given,
-                                  contracts::transaction& work) {
-    const auto about = subject_of<value_list>(contract, given, "key");
-    if (!about) return about.error();
-    const auto& [table, key] = *about;
-    if (!may_delete(*table, work.facts().who)) return refuse(outcome::forbidden, table->name);
-    return work.remove(*table, *key);
-  }
-
   const machine& rules_;
   const tables& on_;
+  contracts::contract_set_ptr in_force_;
   execution made_;
   std::uint32_t position_ = 0;
   std::set<std::pair<node_index, operation_id>> seen_;

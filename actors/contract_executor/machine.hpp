@@ -4,7 +4,7 @@
 // run on any thread that owns the tables.
 #pragma once
 
-#include "contracts/transaction.hpp"
+#include "contracts/engine.hpp"
 #include "messages/block.hpp"
 #include "messages/receipt.hpp"
 
@@ -27,20 +27,23 @@ struct genesis_facts {
   digest chain;
   std::vector<node_facts> nodes;
   std::vector<account_facts> accounts;
-  std::vector<contracts::contract> contracts;
+  std::vector<contracts::contract_entry> contracts;
 };
 
-/// The tables as they are before the block.
+/// The tables and contracts as they are before the block.
 struct tables {
   contracts::overlay& newer;
   const contracts::table_source& below;
   /// True if a receipt for it exists. Ids count within a lane: no node uses up another's.
   std::function<bool(node_index lane, const operation_id&)> executed;
+  contracts::engine& runs; ///< holds what the contracts in force need
+  contracts::contract_set_ptr rules;
 };
 
 struct executed_block {
   execution result;
   std::vector<index_change> indexes; ///< of all changes, in their order
+  contracts::contract_set_ptr rules; ///< in force from here on
 };
 
 class machine {
@@ -59,15 +62,9 @@ public:
   executed_block execute(const sealed_block& block, const std::vector<batch_ptr>& in_order,
                          const digest& previous, const tables& on) const;
 
-  /// The contracts that genesis gives, with the built-in ones.
+  /// The contracts that genesis gives, with the built-in ones: in force until the tables of the
+  /// contract `mesh` say otherwise (rules_in_force).
   const contracts::contract_set_ptr& base() const { return base_; }
-  const contracts::contract* find_contract(std::string_view name) const {
-    return base_->find_contract(name);
-  }
-  /// By "contract.table", as changes name it.
-  const contracts::table* find_table(std::string_view full_name) const {
-    return base_->find_table(full_name);
-  }
 
 private:
   friend class block_run;

@@ -39,7 +39,6 @@ struct actor_state {
   static inline const char* name = "gateway";
   node::context_ptr context;
   caf::actor mempool;
-  std::shared_ptr<const std::vector<contracts::contract>> contracts;
   std::shared_ptr<token_holder> tokens = std::make_shared<token_holder>();
   std::shared_ptr<class server> server;
 };
@@ -80,7 +79,7 @@ backend backend_of(self_ptr self) {
   const auto& own_name = context->config.node;
   backend x{
       *context->ledger,
-      [contracts = self->state.contracts] { return contracts; },
+      [context] { return context->in_force.contracts(); },
       mesh.chain,
       own_name,
       static_cast<contracts::tier>(mesh.nodes[context->self()].tier),
@@ -123,14 +122,6 @@ server_settings settings_of(const configs::gateway_config& chosen) {
   return x;
 }
 
-std::shared_ptr<const std::vector<contracts::contract>>
-contracts_of(const node::context& context) {
-  std::vector<contracts::contract> all;
-  for (const auto& [name, each] : context.executor.base()->contracts()) // built-in ones too
-    all.push_back(each.declared);
-  return std::make_shared<const std::vector<contracts::contract>>(std::move(all));
-}
-
 /// Clients that wait get their receipts, or 503 after two seconds. Draining has a thread of its
 /// own: the receipts come through this actor meanwhile.
 void drain(self_ptr self) {
@@ -159,7 +150,6 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
     spdlog::error("gateway: {}", read.error().context);
     return {};
   }
-  state.contracts = contracts_of(*state.context);
   state.server = std::make_shared<class server>(settings_of(state.context->config.gateway),
                                                 backend_of(self));
   if (const auto started = state.server->start(); !started) {

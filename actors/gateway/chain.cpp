@@ -60,7 +60,9 @@ void write_changes(json_out& out, const reading_call& from, const receipt& of,
   for (const auto& each : changes) {
     if (each.position != of.position) continue;
     const auto* table = from.find_table(each.table);
-    if (!table || !contracts::may_read(*table, from.reader())) continue;
+    if (!table) continue;
+    visible_rows visible(from, *table);
+    if (!visible.possible(each.key)) continue;
     const auto key = contracts::decode_key(*table, table->key, each.key);
     out.begin_object().field("table", each.table).key("key");
     if (key)
@@ -68,15 +70,9 @@ void write_changes(json_out& out, const reading_call& from, const receipt& of,
     else
       out.null();
     out.key("before");
-    if (each.before)
-      out.typed(contracts::stored_row(*each.before));
-    else
-      out.null();
+    visible.write(out, each.key, each.before);
     out.key("after");
-    if (each.after)
-      out.typed(contracts::stored_row(*each.after));
-    else
-      out.null();
+    visible.write(out, each.key, each.after);
     out.end_object();
   }
   out.end_array();

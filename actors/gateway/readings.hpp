@@ -5,6 +5,7 @@
 
 #include "actors/gateway/backend.hpp"
 #include "actors/gateway/http.hpp"
+#include "actors/gateway/json_out.hpp"
 #include "actors/gateway/router.hpp"
 
 namespace tallymesh::gateway {
@@ -17,6 +18,33 @@ struct reading_call {
 
   contracts::actor reader() const { return {who.name, node.node, node.tier}; }
   const contracts::table* find_table(std::string_view full_name) const;
+};
+
+/// What a reader gets of one table's rows: all, or those that he made, and not every field.
+class visible_rows {
+public:
+  visible_rows(const reading_call& from, const contracts::table& of);
+
+  /// Whether there can be any for him.
+  bool possible() const { return by_list_ || contracts::author_may_read(of_); }
+  bool possible(bytes_view key) {
+    return by_list_ || (contracts::author_may_read(of_) && is_own(key));
+  }
+  /// Which of a row's fields he sees; none: not this row. One whose author matters costs a look
+  /// at its history.
+  std::optional<value_map> seen(bytes_view key, bytes_view row);
+  /// The same as JSON; null for none.
+  void write(json_out& out, bytes_view key, const std::optional<bytes>& row);
+
+private:
+  /// His operation made the row that is there now, or was there last.
+  bool is_own(bytes_view key);
+
+  const reading_call& from_;
+  const contracts::table& of_;
+  bool by_list_; ///< the table's readers name him, as anything but the author
+  bool author_matters_;
+  std::pair<bytes, bool> last_; ///< the row asked about last, and whether it was his
 };
 
 // records.cpp

@@ -22,7 +22,7 @@ table_or_refusal readable_table(const reading_call& from) {
   if (!found)
     return problem(
         {404, to_string(outcome::unknown_table), "there is no table '" + name + "'"});
-  if (!contracts::may_read(*found, from.reader()))
+  if (!visible_rows(from, *found).possible())
     return problem(refuse_as(outcome::forbidden,
                              from.who.name + "@" + from.node.node + " may not read " + name));
   return found;
@@ -33,13 +33,6 @@ bool write_key(json_out& out, const contracts::table& table, bytes_view key) {
   if (!values) return false;
   out.typed(value(*values));
   return true;
-}
-
-void write_row(json_out& out, const std::optional<bytes>& row) {
-  if (row)
-    out.typed(contracts::stored_row(*row));
-  else
-    out.null();
 }
 
 response damaged_key(const contracts::table& table) {
@@ -83,11 +76,17 @@ std::variant<selection, response> select(const reading_call& from,
   std::vector<std::string_view> wanted;
   for (const auto& [name, text] : from.what.query) {
     if (name == "limit" || name == "after") continue;
-    if (!table.find_field(name))
+    const auto* field = table.find_field(name);
+    if (!field)
       return problem(
           refuse_as(errc::malformed, "unknown query key '" + name.substr(0, 64)
                                          + "'; known are limit, after and the fields of "
                                          + table.full_name));
+    const auto number = static_cast<contracts::field_number>(field - table.fields.data());
+    if (contracts::is_hidden(table, number, from.reader(), false))
+      return problem(refuse_as(outcome::forbidden, from.who.name + "@" + from.node.node
+                                                       + " may not see " + name + " of "
+                                                       + table.full_name));
     wanted.push_back(name);
   }
   if (wanted.empty()) return selection{};
@@ -167,7 +166,9 @@ response read_tables(const reading_call& from) {
   for (const auto& contract : from.contracts)
     for (const auto& table : contract.tables) {
       // Who may write needs the fields as well.
-      if (!may_read(table, who) && !may_store(table, who) && !may_delete(table, who)) continue;
+      if (!visible_rows(from, table).possible() && !may_store(table, who)
+          && !may_delete(table, who))
+        continue;
       const auto count = std::find_if(counts->begin(), counts->end(), [&](const auto& x) {
         return x.table == table.full_name;
       });
@@ -217,10 +218,13 @@ response read_rows(const reading_call& from) {
   std::string body;
   json_out out(body);
   out.begin_object().key("rows").begin_array();
+  visible_rows visible(from, table);
   for (const auto& each : page->rows) {
+    const auto row = visible.seen(each.key, each.row);
+    if (!row) continue;
     out.begin_object().key("key");
     if (!write_key(out, table, each.key)) return damaged_key(table);
-    out.key("row").typed(contracts::stored_row(each.row)).end_object();
+    out.key("row").typed(*row).end_object();
   }
   out.end_array().key("next");
   if (page->next.empty())
@@ -240,13 +244,15 @@ response read_row(const reading_call& from) {
   const auto& raw = std::get<bytes>(key);
   const auto stored = from.node.ledger.row(table.full_name, raw);
   if (!stored && stored.error().code != errc::not_found) return problem(stored.error());
-  if (!stored || !stored->row)
+  const auto row = stored && stored->row ? visible_rows(from, table).seen(raw, *stored->row)
+                                         : std::optional<value_map>();
+  if (!row) // of another author: he does not learn that it is there
     return problem(refuse_as(errc::not_found, table.full_name + " has no such row"));
   std::string body;
   json_out out(body);
   out.begin_object().key("key");
   if (!write_key(out, table, raw)) return damaged_key(table);
-  out.key("row").typed(contracts::stored_row(*stored->row));
+  out.key("row").typed(*row);
   out.key("last_change").begin_object().field("height", stored->last.height);
   out.field("index", stored->last.index).end_object().end_object();
   return json_answer(std::move(body));
@@ -272,6 +278,9 @@ response read_history(const reading_call& from) {
   const auto page =
       from.node.ledger.history(table.full_name, raw, start, std::get<std::uint64_t>(limit));
   if (!page) return problem(page.error());
+  visible_rows visible(from, table);
+  if (!visible.possible(raw))
+    return problem(refuse_as(errc::not_found, table.full_name + " has no such row"));
   std::string body;
   json_out out(body);
   out.begin_object().key("changes").begin_array();
@@ -285,9 +294,9 @@ response read_history(const reading_call& from) {
     else
       out.null();
     out.field("action", each.change.after ? "store" : "delete").key("before");
-    write_row(out, each.change.before);
+    visible.write(out, raw, each.change.before);
     out.key("after");
-    write_row(out, each.change.after);
+    visible.write(out, raw, each.change.after);
     out.end_object();
   }
   out.end_array().key("next");

@@ -22,6 +22,8 @@ void flush(self_ptr self) {
   if (const auto stored = state.context->ledger->append(commits); !stored)
     node::end_process(stored.error(), "ledger");
   const auto& wired = *state.wired;
+  // Whoever learns of a block finds its contracts.
+  state.context->in_force.stored(commits.back().result->height);
   for (const auto& each : commits) {
     const auto height = each.result->height;
     state.context->board.executed(height, each.result->time_ms, each.result->receipts.size());

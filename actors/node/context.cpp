@@ -1,5 +1,8 @@
 #include "actors/node/context.hpp"
 
+#include "actors/contract_executor/ledger_tables.hpp"
+#include "contracts/rules_in_force.hpp"
+
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -38,6 +41,41 @@ void status_board::stopped(std::string_view why) {
 status_board::view status_board::look() const {
   const std::lock_guard guard(lock_);
   return board_;
+}
+
+void contract_board::show(contracts::contract_set_ptr x) {
+  auto all = std::make_shared<list>();
+  for (const auto& [name, entry] : x->contracts())
+    all->push_back(entry.declared);
+  set_ = std::move(x);
+  list_ = std::move(all);
+}
+
+void contract_board::begin(contracts::contract_set_ptr now) {
+  const std::lock_guard guard(lock_);
+  coming_.clear();
+  show(std::move(now));
+}
+
+void contract_board::change(block_height from, contracts::contract_set_ptr next) {
+  const std::lock_guard guard(lock_);
+  coming_.emplace_back(from, std::move(next));
+}
+
+void contract_board::stored(block_height through) {
+  const std::lock_guard guard(lock_);
+  for (; !coming_.empty() && coming_.front().first <= through; coming_.pop_front())
+    show(std::move(coming_.front().second));
+}
+
+contracts::contract_set_ptr contract_board::look() const {
+  const std::lock_guard guard(lock_);
+  return set_;
+}
+
+std::shared_ptr<const contract_board::list> contract_board::contracts() const {
+  const std::lock_guard guard(lock_);
+  return list_;
 }
 
 instant now() {
@@ -110,7 +148,7 @@ static result<contract_executor::machine> make_executor(const configs::genesis& 
       return make_error(errc::bad_config, each.file.string() + ": the contract calls itself "
                                               + parsed->name + ", genesis calls it "
                                               + each.name);
-    facts.contracts.push_back(std::move(*parsed));
+    facts.contracts.push_back({std::move(*parsed), each.source, nullptr});
   }
   return contract_executor::machine::make(std::move(facts));
 }
@@ -185,11 +223,24 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
   const auto size = mesh.nodes.size();
   auto nodes = validator_set::make(mesh.chain, mesh.epoch, static_cast<std::uint16_t>(size));
   auto made = std::shared_ptr<context>(
-      new context{std::move(config), std::move(nodes),
+      new context{std::move(config),
+                  std::move(nodes),
                   ed25519_credentials(self, domain, keys->vote, std::move(vote_keys)),
-                  keys->link, std::move(*executor), std::move(*ledger), std::move(*batches),
-                  votes ? std::move(*votes) : nullptr, status_board(size), now().wall_ms});
+                  keys->link,
+                  std::move(*executor),
+                  std::move(*ledger),
+                  std::move(*batches),
+                  votes ? std::move(*votes) : nullptr,
+                  status_board(size),
+                  {},
+                  now().wall_ms});
   made->board.executed(head->height, head->time_ms, 0);
+  auto rules = contracts::rules_in_force(
+      made->executor.base(),
+      contract_executor::ledger_tables(*made->ledger,
+                                       [](const error& why) { end_process(why, "ledger"); }));
+  if (!rules) return rules.error();
+  made->in_force.begin(std::move(*rules));
   return made;
 }
 

@@ -13,6 +13,7 @@
 #include "storage/ledger.hpp"
 #include "storage/vote_log.hpp"
 
+#include <deque>
 #include <mutex>
 
 namespace tallymesh::node {
@@ -44,6 +45,31 @@ private:
   view board_;
 };
 
+/// The contracts in force at the height that is stored, for those who read: the gateway shows
+/// and checks rows by them. Any thread.
+class contract_board {
+public:
+  using list = std::vector<contracts::contract>;
+  /// The executor, as it starts from what is stored.
+  void begin(contracts::contract_set_ptr now);
+  /// The executor: another set is in force from this height on, which is not stored yet.
+  void change(block_height from, contracts::contract_set_ptr next);
+  /// The ledger writer, before it tells anyone.
+  void stored(block_height through);
+
+  contracts::contract_set_ptr look() const;
+  /// The same, ascending by name; shared until they change.
+  std::shared_ptr<const list> contracts() const;
+
+private:
+  void show(contracts::contract_set_ptr x);
+
+  mutable std::mutex lock_; // guards all below
+  contracts::contract_set_ptr set_;
+  std::shared_ptr<const list> list_;
+  std::deque<std::pair<block_height, contracts::contract_set_ptr>> coming_;
+};
+
 struct context {
   configs::node_config config;
   validator_set nodes;
@@ -55,6 +81,7 @@ struct context {
   std::unique_ptr<storage::vote_log>
       votes; ///< none: missing or damaged, the node observes only (S16)
   mutable status_board board;
+  mutable contract_board in_force;
   std::int64_t started_ms = 0; ///< since 1970
   mutable std::mutex evidence_file;
 

@@ -16,7 +16,8 @@ constexpr std::uint8_t by_state = 1; ///< the index over node, state
 } // namespace
 
 static result<std::vector<owed>> unconfirmed(const node::context& context, std::size_t limit) {
-  const auto* inbox = context.executor.find_table(deliveries);
+  const auto rules = context.in_force.look();
+  const auto* inbox = rules->find_table(deliveries);
   TALLYMESH_INVARIANT(inbox != nullptr && inbox->indexes.size() > by_state);
   const auto& own_name = context.genesis().nodes[context.self()].name;
   const auto prefix =

@@ -214,8 +214,6 @@ BOOST_AUTO_TEST_CASE(a_wrong_action_or_constraint_is_reported_with_its_path) {
   CHECK_SAYS(with_action("queries={}"), "rows are read by key and by index without code");
   CHECK_SAYS(with_action("settle={}"), "there is no \"settle\" here");
   CHECK_SAYS(with_fields("", "hide = { id = {\"hq\"} }"), "cannot be hidden: id");
-  CHECK_SAYS(with_fields("x = bool", "hide = { x = {\"hq\"} }"),
-             "tables.orders.hide: is not kept by this version");
   CHECK_SAYS(with_fields("", "unique = { {\"id\"} }"), "the key is unique already");
   CHECK_SAYS(with_fields("", "references = { { fields={\"id\"}, table=\"nope\" } }"),
              "there is no table \"nope\" in this contract");

@@ -46,7 +46,7 @@ public:
     facts.chain = storage::testing::test_domain().chain;
     facts.nodes = {{"hq", contracts::tier::level1}, {"coop", contracts::tier::level2}};
     facts.accounts = {{"operator", "hq", {}}, {"reader", "hq", {}}};
-    facts.contracts = *contract_list;
+    facts.contracts = {{*parsed, divisions_source, nullptr}};
     auto made = contract_executor::machine::make(facts);
     BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
     executor.emplace(std::move(*made));
@@ -113,11 +113,12 @@ public:
     commit.full_cut = content.cut;
     contracts::overlay newer;
     const contract_executor::ledger_tables below(*ledger, [](const error&) {});
-    auto made = executor->execute(
-        *commit.block, {sealed}, before->execution,
-        {newer, below, [this](node_index lane, const operation_id& id) -> bool {
-           return ledger->executed(lane, std::span(&id, 1))->front();
-         }});
+    auto made = executor->execute(*commit.block, {sealed}, before->execution,
+                                  {newer, below,
+                                   [this](node_index lane, const operation_id& id) -> bool {
+                                     return ledger->executed(lane, std::span(&id, 1))->front();
+                                   },
+                                   runs, executor->base()});
     auto done = std::make_shared<execution>(std::move(made.result));
     commit.result = done;
     commit.execution = execution_digest(encode(*done));
@@ -136,6 +137,7 @@ public:
   std::unique_ptr<storage::ledger> ledger;
   std::shared_ptr<std::vector<contracts::contract>> contract_list;
   std::optional<contract_executor::machine> executor;
+  contracts::engine runs;
   std::atomic<mood> mempool{mood::admits};
   std::atomic<bool> ready{true};
   std::mutex mutex; // guards the two below

@@ -71,6 +71,11 @@ void command::arguments(std::string name, std::vector<std::string>& out, std::st
   state_->app->add_option(name, out, help)->required()->option_text("...");
 }
 
+void command::optional_arguments(std::string name, std::vector<std::string>& out,
+                                 std::string help) {
+  state_->app->add_option(name, out, help)->option_text("...");
+}
+
 void command::option(std::string name, std::string& out, std::string help,
                      std::string environment) {
   auto* added =

@@ -49,6 +49,7 @@ public:
   void argument(std::string name, std::string& out, std::string help);
   void optional_argument(std::string name, std::string& out, std::string help);
   void arguments(std::string name, std::vector<std::string>& out, std::string help);
+  void optional_arguments(std::string name, std::vector<std::string>& out, std::string help);
   void option(std::string name, std::string& out, std::string help,
               std::string environment = "");
   void required_option(std::string name, std::string& out, std::string help);
@@ -80,6 +81,7 @@ void add_store(command& program);     ///< store, delete
 void add_query(command& program);     ///< get, list, history, trace
 void add_bench(command& program);     ///< bench load, bench latency
 void add_contract(command& program);  ///< contract new, check, diff
+void add_call(command& program);
 void add_simulate(command& program);
 void add_faults(command& program); ///< faults check, list, explain, run
 void add_version(command& program);

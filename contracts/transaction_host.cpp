@@ -1,0 +1,122 @@
+#include "contracts/transaction_host.hpp"
+
+namespace tallymesh::contracts {
+
+run_facts transaction_host::facts() const {
+  const auto& from = on_.facts();
+  return {.who = from.who,
+          .caller = caller_,
+          .operation = from.operation,
+          .height = from.height,
+          .time_ms = from.time_ms};
+}
+
+// --- tables
+
+checked<const table*> transaction_host::own(std::string_view name) const {
+  const std::string_view own_name = running_.declared.name;
+  if (name.starts_with(own_name) && name.substr(own_name.size()).starts_with('.'))
+    name.remove_prefix(own_name.size() + 1);
+  const auto* found = running_.declared.find_table(name);
+  if (found == nullptr) return refuse(outcome::unknown_table, name);
+  return found;
+}
+
+/// A contract reads its own tables; another's if that one lets the contract or the operation's
+/// author read them.
+checked<const table*> transaction_host::readable(std::string_view name) const {
+  if (name.find('.') == std::string_view::npos) return own(name);
+  const auto* found = on_.rules().find_table(name);
+  if (found == nullptr) return refuse(outcome::unknown_table, name);
+  if (running_.declared.find_table(found->name) == found) return found;
+  actor contract_itself = on_.facts().who;
+  contract_itself.contract = running_.declared.name;
+  if (!may_read(*found, on_.facts().who) && !may_read(*found, contract_itself))
+    return refuse(outcome::forbidden, found->full_name);
+  return found;
+}
+
+// --- reads
+
+checked<std::optional<value_map>> transaction_host::get(std::string_view table,
+                                                        const value_list& key) {
+  const auto of = readable(table);
+  if (!of) return of.error();
+  return on_.get(**of, key);
+}
+
+checked<std::vector<value_map>> transaction_host::find(std::string_view table,
+                                                       const value_map& where, page wanted) {
+  const auto of = readable(table);
+  if (!of) return of.error();
+  const auto choice = index_for(**of, where);
+  if (!choice) return choice.error();
+  if (choice->index)
+    return on_.find((*of)->full_name, *choice->index, choice->prefix, wanted.limit,
+                    wanted.descending);
+  return on_.range((*of)->full_name, choice->prefix, wanted.limit, wanted.descending);
+}
+
+checked<std::vector<value_map>> transaction_host::range(std::string_view table,
+                                                        const value_list& from,
+                                                        const value_list& to, page wanted) {
+  const auto of = readable(table);
+  if (!of) return of.error();
+  auto first = transaction::start_of(**of, (*of)->key, from);
+  if (!first) return first.error();
+  auto last = transaction::start_of(**of, (*of)->key, to);
+  if (!last) return last.error();
+  const key_range run{std::move(*first), keys_with(std::move(*last)).to, wanted.descending};
+  return on_.range(**of, run, wanted.limit);
+}
+
+// --- effects
+
+checked<void> transaction_host::store(std::string_view table, const value_map& row) {
+  const auto to = own(table);
+  if (!to) return to.error();
+  if (auto done = on_.put(**to, row); !done) return done.error();
+  return {};
+}
+
+checked<void> transaction_host::remove(std::string_view table, const value_list& key) {
+  const auto from = own(table);
+  if (!from) return from.error();
+  return on_.remove(**from, key);
+}
+
+checked<void> transaction_host::erase(std::string_view table, const value_list& key,
+                                      std::string_view reason) {
+  const auto from = own(table);
+  if (!from) return from.error();
+  if (native().erase_for == nullptr) return refuse(outcome::unknown_action, "erase");
+  const transaction::called_by scope(on_, running_.declared.name);
+  return native().erase_for(on_, **from, key, reason);
+}
+
+checked<void> transaction_host::settle(const value_map& what) {
+  if (native().settle_for == nullptr) return refuse(outcome::unknown_action, "settle");
+  const transaction::called_by scope(on_, running_.declared.name);
+  return native().settle_for(on_, running_.declared.name, what);
+}
+
+checked<void> transaction_host::distribute(std::string_view table, const value_list& key,
+                                           const value_map& to) {
+  const auto from = own(table);
+  if (!from) return from.error();
+  if (native().distribute_for == nullptr) return refuse(outcome::unknown_action, "distribute");
+  const transaction::called_by scope(on_, running_.declared.name);
+  return native().distribute_for(on_, **from, key, to);
+}
+
+checked<void> transaction_host::emit(std::string_view name, value_map what) {
+  return on_.emit(name, std::move(what));
+}
+
+checked<value> transaction_host::call(std::string_view contract, std::string_view action,
+                                      const value_map& params) {
+  const transaction::called_by scope(on_, running_.declared.name);
+  return by_.perform(on_, contract, action, params);
+}
+
+} // namespace tallymesh::contracts
