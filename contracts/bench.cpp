@@ -131,7 +131,9 @@ constexpr char trade_source[] = R"lua(return { contract = "trade", version = 1,
 class market {
 public:
   explicit market(std::uint32_t orders) : rules_(make()) {
-    settle("define_currency", {{"currency", "CNY"}, {"decimals", std::int64_t{2}}});
+    settle("define_currency", {{"currency", "CNY"},
+                               {"decimals", std::int64_t{2}},
+                               {"limit", decimal{1'000'000'000'000'000, 4}}});
     settle("open_period", {{"period", "2026-11"}});
     std::vector<operation> operations{call(
         "trade", "store",

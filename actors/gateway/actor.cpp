@@ -105,7 +105,8 @@ backend backend_of(self_ptr self) {
         caf::anon_send(own, node::submission_ptr(std::move(handed_in)));
       },
       [context] { return context->status(); },
-      [context](const receipt& of) { return find_operation(*context, of); }};
+      [context](const receipt& of) { return find_operation(*context, of); },
+      [context] { return context->in_force.look(); }};
   for (const auto& each : mesh.nodes)
     x.nodes.push_back(each.name);
   return x;

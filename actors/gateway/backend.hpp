@@ -5,6 +5,7 @@
 #include "actors/gateway/admission.hpp"
 #include "actors/gateway/json_in.hpp"
 #include "actors/gateway/status.hpp"
+#include "contracts/contract_set.hpp"
 
 #include <functional>
 
@@ -39,6 +40,9 @@ struct backend {
   /// The operation behind a receipt, out of its batch; nothing if its body is not there any
   /// more. Optional: without it changes have no author.
   std::function<std::optional<operation>(const receipt&)> operation_of;
+
+  /// The same contracts with their files, for those who ask why. Optional.
+  std::function<contracts::contract_set_ptr()> rules = nullptr;
 };
 
 } // namespace tallymesh::gateway

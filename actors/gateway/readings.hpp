@@ -35,6 +35,8 @@ public:
   std::optional<value_map> seen(bytes_view key, bytes_view row);
   /// The same as JSON; null for none.
   void write(json_out& out, bytes_view key, const std::optional<bytes>& row);
+  /// Whether the row that is there now, or was there last, is of an operation of `who`.
+  bool is_by(bytes_view key, const contracts::actor& who) const;
 
 private:
   /// His operation made the row that is there now, or was there last.
@@ -52,6 +54,9 @@ response read_tables(const reading_call& from);
 response read_rows(const reading_call& from);
 response read_row(const reading_call& from);
 response read_history(const reading_call& from);
+
+// access.cpp
+response read_access(const reading_call& from);
 
 // chain.cpp
 response read_status(const reading_call& from);

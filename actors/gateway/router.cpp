@@ -30,6 +30,8 @@ const std::vector<entry>& entries() {
       {"/v1/tables", "GET", resource::tables, {}},
       {"/v1/tables/{}/rows", "GET", resource::rows, {"limit", "after"}, true},
       {"/v1/tables/{}/rows/{key}", "GET", resource::row, {}},
+      {"/v1/tables/{}/access", "GET", resource::access, {"account"}},
+      {"/v1/tables/{}/rows/{key}/access", "GET", resource::access, {"account"}},
       {"/v1/tables/{}/rows/{key}/history", "GET", resource::row_history, {"limit", "before"}},
       {"/v1/blocks", "GET", resource::blocks, {"from", "limit"}},
       {"/v1/blocks/{}", "GET", resource::block, {}},

@@ -22,6 +22,7 @@ enum class resource : std::uint8_t {
   rows,
   row,
   row_history,
+  access, ///< of a table or a row
   blocks,
   block,
   digests,

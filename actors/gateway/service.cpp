@@ -135,6 +135,8 @@ response service::read(const admitted& what) {
     return read_row(from);
   case resource::row_history:
     return read_history(from);
+  case resource::access:
+    return read_access(from);
   case resource::blocks:
     return read_blocks(from);
   case resource::block:

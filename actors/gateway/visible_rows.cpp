@@ -24,11 +24,15 @@ visible_rows::visible_rows(const reading_call& from, const contracts::table& of)
 }
 
 bool visible_rows::is_own(bytes_view key) {
+  const auto& [last_key, was_own] = last_;
+  if (!last_key.empty() && std::equal(key.begin(), key.end(), last_key.begin(), last_key.end()))
+    return was_own;
+  last_ = {bytes(key.begin(), key.end()), is_by(key, from_.reader())};
+  return last_.second;
+}
+
+bool visible_rows::is_by(bytes_view key, const contracts::actor& who) const {
   if (!from_.node.operation_of) return false;
-  if (!last_.first.empty()
-      && std::equal(key.begin(), key.end(), last_.first.begin(), last_.first.end()))
-    return last_.second;
-  last_ = {bytes(key.begin(), key.end()), false};
   change_place next;
   for (std::size_t looked = 0; looked < most_changes; looked += changes_at_once) {
     const auto page = from_.node.ledger.history(of_.full_name, key, next, changes_at_once);
@@ -36,9 +40,8 @@ bool visible_rows::is_own(bytes_view key) {
     for (const auto& each : page->entries) {
       if (each.change.before) continue;
       const auto made_by = from_.node.operation_of(each.receipt);
-      const auto at = name_of(from_.node.nodes, each.receipt.lane);
-      return last_.second =
-                 made_by && made_by->author == from_.who.name && at == from_.node.node;
+      return made_by && made_by->author == who.account
+             && name_of(from_.node.nodes, each.receipt.lane) == who.node;
     }
     if (page->next.height == 0) return false;
     next = page->next;

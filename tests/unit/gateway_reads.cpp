@@ -310,7 +310,8 @@ BOOST_AUTO_TEST_CASE(the_description_names_every_path) {
   for (const auto* path :
        {"/livez", "/readyz", "/metrics", "/v1/status", "/v1/operations", "/v1/operations/{id}",
         "/v1/operations/{id}/trace", "/v1/tables", "/v1/tables/{table}/rows",
-        "/v1/tables/{table}/rows/{key}", "/v1/tables/{table}/rows/{key}/history", "/v1/blocks",
+        "/v1/tables/{table}/rows/{key}", "/v1/tables/{table}/rows/{key}/history",
+        "/v1/tables/{table}/access", "/v1/tables/{table}/rows/{key}/access", "/v1/blocks",
         "/v1/blocks/{height}", "/v1/digest"})
     BOOST_TEST(described.at("paths").as_object().contains(path), path);
 }

@@ -82,6 +82,7 @@ void add_query(command& program);     ///< get, list, history, trace
 void add_bench(command& program);     ///< bench load, bench latency
 void add_contract(command& program);  ///< contract new, check, diff
 void add_call(command& program);
+void add_explain_access(command& program);
 void add_simulate(command& program);
 void add_faults(command& program); ///< faults check, list, explain, run
 void add_version(command& program);

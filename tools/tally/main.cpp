@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     tally::add_store(program);
     tally::add_call(program);
     tally::add_query(program);
+    tally::add_explain_access(program);
     tally::add_bench(program);
     tally::add_contract(program);
     tally::add_simulate(program);
