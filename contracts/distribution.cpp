@@ -38,6 +38,14 @@ return {
       read = everyone,
     },
   },
+  actions = {
+    -- By the node itself, for all that its inbox holds from first to last.
+    confirm = { may = everyone, params = {
+      first = number, last = number, state = one_of{"received", "applied"} } },
+    -- By the account that took them.
+    hand_over = { may = everyone, params = {
+      first = number, last = number, table = optional(text{max=129}) } },
+  },
 }
 )lua";
 

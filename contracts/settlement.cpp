@@ -103,6 +103,39 @@ return {
       read = everyone,
     },
   },
+  actions = {
+    set_rule = { may = everyone, params = {
+      rule = one_of{"currencies", "limits", "periods", "disputes", "rules", "transfers",
+                    "holds", "statements"},
+      may = text{max=1000, min=1} } },
+    define_currency = { may = everyone, params = {
+      currency = currency, decimals = int64{min=0, max=4}, limit = not_negative } },
+    set_limit = { may = everyone, params = {
+      node = node, currency = some_currency, limit = not_negative } },
+    transfer = { may = everyone, params = {
+      to = node, amount = positive, currency = some_currency, period = optional(period),
+      reference = optional(text{max=128}), table = optional(text{max=129}),
+      key = optional(text{max=255}), corrects = optional(number) } },
+    hold = { may = everyone, params = {
+      hold = text{max=32, min=1}, to = node, amount = positive, currency = some_currency,
+      until_ms = optional(number), reference = optional(text{max=128}) } },
+    capture = { may = everyone, params = {
+      from = node, hold = text{max=32, min=1}, amount = optional(positive) } },
+    release = { may = everyone, params = { from = node, hold = text{max=32, min=1} } },
+    open_period = { may = everyone, params = { period = period } },
+    close_period = { may = everyone, params = { period = period } },
+    confirm = { may = everyone, params = {
+      period = period, with = node, currency = some_currency, revision = optional(number) } },
+    dispute = { may = everyone, params = {
+      payer = node, number = number, currency = some_currency,
+      reason = text{max=400, min=1} } },
+    withdraw = { may = everyone, params = {
+      payer = node, number = number, currency = some_currency } },
+    cancel = { may = everyone, params = {
+      payer = node, number = number, currency = some_currency } },
+    paid = { may = everyone, params = {
+      period = period, from = node, amount = positive, currency = some_currency } },
+  },
 }
 )lua";
 

@@ -237,6 +237,7 @@ void service::executed(std::shared_ptr<const execution> what) {
   for (const auto& each : what->receipts)
     outcomes_[static_cast<std::size_t>(each.result) % outcomes_.size()].fetch_add(
         1, std::memory_order_relaxed);
+  wake_subscribers(*what);
   // Whoever comes later finds the block in the ledger.
   if (room_.empty()) return;
   std::size_t waiting = 0;

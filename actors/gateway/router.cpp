@@ -36,6 +36,8 @@ const std::vector<entry>& entries() {
       {"/v1/blocks", "GET", resource::blocks, {"from", "limit"}},
       {"/v1/blocks/{}", "GET", resource::block, {}},
       {"/v1/digest", "GET", resource::digests, {}},
+      {"/v1/deliveries", "GET", resource::deliveries, {"after", "limit", "wait_ms", "table"}},
+      {"/v1/deliveries/ack", "POST", resource::acknowledgement, {"timeout_ms"}},
   };
   return all;
 }

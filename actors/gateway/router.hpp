@@ -26,6 +26,8 @@ enum class resource : std::uint8_t {
   blocks,
   block,
   digests,
+  deliveries,
+  acknowledgement,
 };
 
 struct call {

@@ -41,7 +41,7 @@ response plain(unsigned status, std::string body) {
 
 service::service(backend node, service_settings settings, service_hooks hooks)
     : node_(std::move(node)), settings_(settings), hooks_(std::move(hooks)),
-      room_(settings.waiting_operations) {}
+      room_(settings.waiting_operations), deliveries_(settings.waiting_subscribers) {}
 
 std::variant<service::admitted, response> service::admit(const request& head) {
   auto routed = route(head.method, head.target);
@@ -107,6 +107,10 @@ void service::perform(const admitted& what, const request& from,
     return submit(what, from, answer);
   case resource::operation:
     return look_up(what, answer);
+  case resource::deliveries:
+    return read_deliveries(what, answer);
+  case resource::acknowledgement:
+    return acknowledge(what, from, answer);
   default:
     return answer(read(what));
   }
@@ -147,6 +151,8 @@ response service::read(const admitted& what) {
     return read_trace(from);
   case resource::operations:
   case resource::operation:
+  case resource::deliveries:
+  case resource::acknowledgement:
     break;
   }
   return problem(refuse_as(errc::not_found, "there is nothing at this path"));
@@ -159,11 +165,17 @@ void service::count_answer(unsigned status) {
 void service::expire(std::chrono::steady_clock::time_point now) {
   for (const auto& who : room_.expire(now))
     finish(*who, ending::timed_out);
+  for (const auto& who : deliveries_.expire(now))
+    if (!hooks_.run([self = shared_from_this(), who] { self->end_waiting(who); }))
+      end_waiting(who);
   if (const auto next = room_.next_deadline()) hooks_.wake_at(*next);
+  if (const auto next = deliveries_.next_deadline()) hooks_.wake_at(*next);
 }
 
 void service::drain(std::chrono::milliseconds patience) {
   draining_ = true;
+  for (const auto& who : deliveries_.expire(delivery_room::time_point::max()))
+    end_waiting(who);
   std::unique_lock lock(flight_mutex_);
   landed_.wait_for(lock, patience, [this] { return in_flight_ == 0; });
   lock.unlock();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/gateway/backend.hpp"
+#include "actors/gateway/delivery_room.hpp"
 #include "actors/gateway/failure_limiter.hpp"
 #include "actors/gateway/router.hpp"
 #include "actors/gateway/waiting_room.hpp"
@@ -18,6 +19,7 @@ namespace tallymesh::gateway {
 struct service_settings {
   std::size_t waiting_operations = 200'000; ///< of all requests together
   std::size_t request_lines = 10'000;
+  std::size_t waiting_subscribers = 1000;
 };
 
 struct service_hooks {
@@ -91,6 +93,13 @@ private:
   response answer_one(const waiting_request& who, ending how) const;
   response answer_many(const waiting_request& who, ending how) const;
 
+  // deliveries.cpp
+  void read_deliveries(const admitted& what, const answer_function& answer);
+  void acknowledge(const admitted& what, request from, const answer_function& answer);
+  void deliver(const subscriber_ptr& who);
+  void end_waiting(const subscriber_ptr& who);
+  void wake_subscribers(const execution& what);
+
   // chain.cpp
   response metrics() const;
   response digests();
@@ -99,6 +108,7 @@ private:
   const service_settings settings_;
   const service_hooks hooks_;
   waiting_room room_;
+  delivery_room deliveries_;
   recent_ids recent_{100'000};
   failure_limiter failures_;
   std::atomic<bool> draining_{false};

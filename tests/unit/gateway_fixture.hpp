@@ -119,6 +119,7 @@ public:
                                      return ledger->executed(lane, std::span(&id, 1))->front();
                                    },
                                    runs, executor->base()});
+    if (in_block) act_in(content, below, made);
     auto done = std::make_shared<execution>(std::move(made.result));
     commit.result = done;
     commit.execution = execution_digest(encode(*done));
@@ -144,8 +145,27 @@ public:
   std::vector<operation> pending;
   std::map<operation_id, operation> executed_operations;
   std::function<void()> on_submit; ///< called after operations came
+  /// What else happens in the next block, as an account of hq: no operation of its lane.
+  std::function<void(contracts::transaction&)> in_block;
 
 private:
+  void act_in(const block& content, const contracts::table_source& below,
+              contract_executor::executed_block& made) {
+    BOOST_TEST_REQUIRE(made.result.receipts.empty()); // operations and this do not mix
+    contracts::overlay newer;
+    newer.begin_block(content.height);
+    contracts::transaction work(*executor->base(), newer, below,
+                                {.who = {"operator", "hq", contracts::tier::level1},
+                                 .caller = {},
+                                 .operation = {},
+                                 .height = content.height,
+                                 .time_ms = content.time_ms});
+    std::exchange(in_block, nullptr)(work);
+    auto written = newer.end_block();
+    made.result.changes = std::move(written.changes);
+    made.indexes = std::move(written.indexes);
+  }
+
   void take(std::vector<operation> operations,
             const std::function<void(std::vector<admission>)>& verdicts) {
     const auto count = operations.size();

@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(the_description_names_every_path) {
         "/v1/operations/{id}/trace", "/v1/tables", "/v1/tables/{table}/rows",
         "/v1/tables/{table}/rows/{key}", "/v1/tables/{table}/rows/{key}/history",
         "/v1/tables/{table}/access", "/v1/tables/{table}/rows/{key}/access", "/v1/blocks",
-        "/v1/blocks/{height}", "/v1/digest"})
+        "/v1/blocks/{height}", "/v1/digest", "/v1/deliveries", "/v1/deliveries/ack"})
     BOOST_TEST(described.at("paths").as_object().contains(path), path);
 }
 

@@ -79,6 +79,9 @@ void add_processes(command& program); ///< up, down
 void add_status(command& program);    ///< status, compare
 void add_store(command& program);     ///< store, delete
 void add_query(command& program);     ///< get, list, history, trace
+void add_settle(command& program);    ///< settle balances, statement, close …
+void add_deliveries(command& program);
+void add_take(command& program);
 void add_bench(command& program);     ///< bench load, bench latency
 void add_contract(command& program);  ///< contract new, check, diff
 void add_call(command& program);

@@ -38,6 +38,13 @@ std::string store_operation(const operation_id& id, std::string_view contract,
   return (out += row_object) += "}}";
 }
 
+std::string call_operation(const operation_id& id, std::string_view contract,
+                           std::string_view action, std::string_view arguments_object) {
+  std::string out = R"({"id":")" + id.hex() + R"(","contract":)" + json_quoted(contract);
+  out += R"(,"action":)" + json_quoted(action) + R"(,"arguments":)";
+  return (out += arguments_object) += "}";
+}
+
 result<table_name> table_name::from_text(std::string_view text) {
   const auto dot = text.find('.');
   if (dot == text.npos || dot == 0 || dot + 1 == text.size()
@@ -91,7 +98,9 @@ bool loader::add(std::size_t to, input_row row, const std::function<void()>& whi
     return !failure_;
   }
   pending made{new_operation_id(), row.line, {}};
-  made.text = store_operation(made.id, table_.contract, table_.table, row.object);
+  made.text = settings_.calls
+                  ? call_operation(made.id, table_.contract, table_.table, row.object)
+                  : store_operation(made.id, table_.contract, table_.table, row.object);
   std::unique_lock lock(mutex_);
   if (mine.filling.size() >= settings_.request_rows
       || mine.filling_bytes + made.text.size() > max_request_bytes) {

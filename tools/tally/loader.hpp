@@ -24,6 +24,10 @@ operation_id new_operation_id();
 std::string store_operation(const operation_id& id, std::string_view contract,
                             std::string_view table, std::string_view row_object);
 
+/// {"id":..,"contract":..,"action":ACTION,"arguments":OBJECT}
+std::string call_operation(const operation_id& id, std::string_view contract,
+                           std::string_view action, std::string_view arguments_object);
+
 struct table_name {
   std::string contract, table;
   /// "contract.table". Errors: bad_config.
@@ -49,6 +53,8 @@ struct load_settings {
   std::size_t window = 2;                           ///< requests in flight a gateway
   std::size_t request_rows = 1000;                  ///< operations a request
   std::chrono::milliseconds give_up_after{120'000}; ///< without any receipt from a gateway
+  /// Rows are the arguments of an action, which `table` names in place of a table.
+  bool calls = false;
 };
 
 class loader {

@@ -38,6 +38,9 @@ int main(int argc, char** argv) {
     tally::add_call(program);
     tally::add_query(program);
     tally::add_explain_access(program);
+    tally::add_settle(program);
+    tally::add_deliveries(program);
+    tally::add_take(program);
     tally::add_bench(program);
     tally::add_contract(program);
     tally::add_simulate(program);

@@ -1,9 +1,9 @@
 // `tally get`, `list`, `history` and `trace`.
+#include "tools/tally/actions.hpp"
 #include "tools/tally/loader.hpp"
 #include "tools/tally/output.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <iostream>
 
 namespace tallymesh::tally {
@@ -44,15 +44,6 @@ void print_row(const json::value& row) {
     for (const auto& [name, each] : *fields)
       lines.push_back({std::string(name), shown(each)});
   print_table(std::cout, {{"field"}, {"value"}}, lines);
-}
-
-std::string time_text(std::int64_t ms) {
-  const auto seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm parts{};
-  char text[64];
-  if (ms <= 0 || ::localtime_r(&seconds, &parts) == nullptr) return "-";
-  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-  return std::string(text, size);
 }
 
 /// One side of a change. Where both sides hold a row, only the fields that differ: that is what

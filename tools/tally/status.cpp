@@ -118,11 +118,39 @@ std::vector<node_digest> digests_of(const std::vector<gateway>& gateways,
   return out;
 }
 
+/// More tables than this are lines of their own: a screen is not that wide.
+constexpr std::size_t most_table_columns = 5;
+
+std::string records_of(const node_digest& x, const std::string& table) {
+  const auto found = x.tables.find(table);
+  return found == x.tables.end() ? "-" : grouped(found->second.records);
+}
+
+/// A line for each table, a column for each node.
+void print_tables(const std::vector<node_digest>& nodes, const std::set<std::string>& tables) {
+  std::vector<column> columns = {{"table"}};
+  for (const auto& each : nodes)
+    columns.push_back({each.node, true});
+  std::vector<std::vector<cell>> lines;
+  for (const auto& name : tables) {
+    auto& line = lines.emplace_back();
+    line.emplace_back(name);
+    for (const auto& each : nodes)
+      line.emplace_back(records_of(each, name));
+  }
+  print_table(std::cout, columns, lines);
+  std::cout << '\n';
+}
+
 void print_comparison(const std::vector<node_digest>& nodes, const comparison& verdict) {
   std::set<std::string> tables;
   for (const auto& each : nodes)
     for (const auto& [name, ignored] : each.tables)
       tables.insert(name);
+  if (tables.size() > most_table_columns) {
+    print_tables(nodes, tables);
+    tables.clear();
+  }
   std::vector<column> columns = {{"node"}, {"height", true}};
   for (const auto& each : tables)
     columns.push_back({each, true});
@@ -133,12 +161,11 @@ void print_comparison(const std::vector<node_digest>& nodes, const comparison& v
     auto& line = lines.emplace_back();
     line.emplace_back(each.node);
     line.emplace_back(each.failure ? "-" : grouped(each.height));
+    for (const auto& name : tables)
+      line.emplace_back(records_of(each, name));
     std::uint64_t sum = 0;
-    for (const auto& name : tables) {
-      const auto found = each.tables.find(name);
-      line.emplace_back(found == each.tables.end() ? "-" : grouped(found->second.records));
-      if (found != each.tables.end()) sum += found->second.records;
-    }
+    for (const auto& [name, state] : each.tables)
+      sum += state.records;
     line.emplace_back(each.failure ? "-" : grouped(sum));
     line.emplace_back(each.failure ? "-" : each.execution.substr(0, 12));
   }

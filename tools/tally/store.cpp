@@ -11,7 +11,7 @@ namespace {
 
 struct store_options {
   place where;
-  std::string file, table, format, part;
+  std::string file, table, call, format, part;
   bool all_nodes = false;
   std::uint64_t window = load_settings{}.window;
   std::uint64_t request_rows = load_settings{}.request_rows;
@@ -88,7 +88,9 @@ result<std::vector<gateway>> chosen_gateways(const store_options& options) {
 }
 
 result<load_summary> store(const store_options& options) {
-  auto table = table_name::from_text(options.table);
+  if (options.table.empty() == options.call.empty())
+    return make_error(errc::bad_config, "give either --table or --call");
+  auto table = table_name::from_text(options.call.empty() ? options.table : options.call);
   if (!table) return table.error();
   const auto format = parsed_format(options.format);
   if (!format) return format.error();
@@ -109,6 +111,7 @@ result<load_summary> store(const store_options& options) {
   const auto rows = total == 0 ? 0 : std::min(part->last, total) - part->first;
 
   load_settings settings;
+  settings.calls = !options.call.empty();
   settings.window = options.window;
   settings.give_up_after = std::chrono::seconds(options.give_up_s);
   settings.request_rows = options.request_rows;
@@ -209,10 +212,13 @@ void add_store(command& program) {
       {"tally store cities.csv --table divisions.cities",
        "tally store cities.csv --table divisions.cities --all-nodes",
        "tally store cities.csv --table divisions.cities --node coop --part 2/4",
+       "tally store usage.csv --call interconnect.report",
        "zcat rows.ndjson.gz | tally store - --format ndjson --table orders.orders"});
   store.argument("FILE", options->file,
                  "CSV with a first line of field names, or NDJSON; - for standard input");
-  store.required_option("--table", options->table, "Where to: contract.table");
+  store.option("--table", options->table, "Where to: contract.table");
+  store.option("--call", options->call,
+               "Call this action with each row instead: contract.action");
   store.option("--format", options->format, "csv or ndjson (default: by the file's name)");
   store.flag("--all-nodes", options->all_nodes, "Deal the rows over the gateways of all nodes");
   store.option("--part", options->part, "Only the I-th of N equal parts of the file, I/N");
