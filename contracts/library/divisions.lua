@@ -44,4 +44,29 @@ return {
       read = everyone, store = everyone, delete = everyone,
     },
   },
+  tests = {
+    ["every level keeps divisions and reads those of others"] = function(t)
+      t.as("importer@coop", "level2")
+      t.store("provinces", { code = "37", name = "山东省" })
+      t.as("importer@hq", "level1")
+      t.equal(t.get("provinces", "37").name, "山东省")
+      t.store("provinces", { code = "37", name = "Shandong" })
+      t.equal(t.get("provinces", "37").name, "Shandong")
+      t.delete("provinces", "37")
+      t.equal(t.get("provinces", "37"), nil)
+    end,
+    ["a code of another length is refused"] = function(t)
+      t.as("importer@hq", "level1")
+      t.refused("out_of_range", "store", { table = "provinces", row = { code = "3", name = "?" } })
+      t.refused("out_of_range", "store", { table = "provinces", row = { code = "370", name = "?" } })
+      t.refused("missing_field", "store", { table = "provinces", row = { code = "37" } })
+    end,
+    ["what belongs to a province is found by it"] = function(t)
+      t.as("importer@hq", "level1")
+      t.store("cities", { code = "3701", name = "济南市", provinceCode = "37" })
+      t.store("cities", { code = "3702", name = "青岛市", provinceCode = "37" })
+      t.store("cities", { code = "1101", name = "市辖区", provinceCode = "11" })
+      t.equal(#t.find("cities", { provinceCode = "37" }), 2)
+    end,
+  },
 }
