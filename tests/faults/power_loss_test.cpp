@@ -348,7 +348,7 @@ recorded& shared() {
   made.mesh = std::move(*mesh);
   made.what = record(*made.mesh, made.scratch.path);
   BOOST_REQUIRE(made.what.acknowledged.size() > 50u);
-  BOOST_REQUIRE(made.what.order.size() > 500u);
+  BOOST_REQUIRE(made.what.order.size() > 100u); // a slow machine puts much into one commit
   return made;
 }
 

@@ -256,6 +256,10 @@ void real_run::look_for_life() {
   std::erase_if(lives_, [&](const expected_life& x) {
     if (now() < x.since + x.within) return false;
     if (history.lived(x.since, x.since + x.within)) return true;
+    // Without a load nothing is promised.
+    if (std::none_of(script_.statements.begin(), script_.statements.end(),
+                     [](const auto& each) { return each.what == statement::kind::load; }))
+      return true;
     const auto text =
         "live within " + duration_text(x.within) + " from " + duration_text(x.since);
     if (history.lived(x.since, now())) {
