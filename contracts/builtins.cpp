@@ -1,6 +1,7 @@
 #include "contracts/builtins.hpp"
 
 #include "contracts/distribution.hpp"
+#include "contracts/lifecycle.hpp"
 #include "contracts/settlement.hpp"
 
 #include <cstdio>
@@ -10,7 +11,8 @@ namespace tallymesh::contracts {
 
 std::span<const builtin> builtins() {
   // A new one is added at the end: they are asked in this order.
-  static const std::vector<builtin> all{settlement::contract(), distribution::contract()};
+  static const std::vector<builtin> all{settlement::contract(), distribution::contract(),
+                                        lifecycle::contract()};
   return all;
 }
 

@@ -130,20 +130,7 @@ public:
       return body(snapshot);
     });
   }
-  /// Commits what `body` did, or nothing if it fails. `body` may run again, when the map was
-  /// full.
-  result<void> write(const std::function<void(write_transaction&)>& body);
-
-  std::size_t map_bytes() const { return map_bytes_; }
-  const std::string& store() const { return about_.store; }
-  [[noreturn]] void fail_lmdb(int code, std::string_view doing) const;
-
-private:
-  friend class transaction;
-  friend class read_transaction;
-  friend class write_transaction;
-  friend class cursor;
-
+  /// What `work` threw becomes its error.
   template <class F>
   static auto guarded(F&& work) -> result<std::invoke_result_t<F>> {
     try {
@@ -159,6 +146,20 @@ private:
       return make_error(errc::storage, x.what());
     }
   }
+
+  /// Commits what `body` did, or nothing if it fails. `body` may run again, when the map was
+  /// full.
+  result<void> write(const std::function<void(write_transaction&)>& body);
+
+  std::size_t map_bytes() const { return map_bytes_; }
+  const std::string& store() const { return about_.store; }
+  [[noreturn]] void fail_lmdb(int code, std::string_view doing) const;
+
+private:
+  friend class transaction;
+  friend class read_transaction;
+  friend class write_transaction;
+  friend class cursor;
 
   environment(std::filesystem::path directory, description about);
   void lock_directory();

@@ -16,6 +16,7 @@
 namespace tallymesh::storage {
 
 class environment;
+class read_transaction;
 
 enum class durability {
   synced, ///< append returns when it is on stable storage
@@ -97,6 +98,28 @@ struct ledger_sums {
   std::vector<table_sum> tables;
 };
 
+/// The tables and executions as they all were at one moment. Its reads fail as the ledger's do.
+class ledger_view {
+public:
+  result<ledger_head> head() const;
+  result<stored_block> block(block_height height) const;
+  result<tallymesh::execution> execution_of(block_height height) const;
+  result<stored_row> row(std::string_view table, bytes_view key) const;
+  result<void>
+  walk_rows(std::string_view table, const walk_range& wanted,
+            const std::function<bool(bytes_view key, const stored_row&)>& visit) const;
+  result<void> walk_entries(
+      std::string_view table, std::uint8_t index, const walk_range& wanted,
+      const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const;
+
+private:
+  friend class ledger;
+  ledger_view(const read_transaction& at, const ledger_head& genesis)
+      : at_(at), genesis_(genesis) {}
+  const read_transaction& at_;
+  const ledger_head& genesis_;
+};
+
 class ledger {
 public:
   /// Errors: damaged, unsupported, conflict (another chain, or in use), storage.
@@ -146,6 +169,11 @@ public:
   /// not_found if the row never was, or `from` is no change of it.
   result<history_page> history(std::string_view table, bytes_view key, change_place from,
                                std::size_t limit) const;
+
+  /// For work that needs many reads of one state. While `use` runs, an append that must grow
+  /// the map waits, and every other reader behind it: seconds, not minutes. `use` must not read
+  /// from the ledger but through the view.
+  result<void> look(const std::function<void(const ledger_view&)>& use) const;
 
   result<std::vector<table_count>> tables() const;
   /// Digest over all live rows of a table in key order, with the head it belongs to. Reads the

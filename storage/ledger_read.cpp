@@ -190,6 +190,63 @@ table_sum sum_up(const transaction& t, std::string_view name, const table_record
   return sum;
 }
 
+stored_block whole_block(const transaction& t, block_height height) {
+  auto x = read_block(t, height);
+  x.finalization = read_finalization(t, height);
+  return x;
+}
+
+execution whole_execution(const transaction& t, block_height height) {
+  const auto raw = view_execution(t, height).encoded();
+  const auto key = height_key(height);
+  if (execution_digest(raw) != read_block(t, height).execution)
+    fail_damaged(execution_kind, key, "it does not match its digest");
+  return decode_record<tallymesh::execution>(execution_kind, key, raw);
+}
+
+stored_row one_row(const transaction& t, std::string_view table, bytes_view key) {
+  const auto of = find_table(t, table);
+  if (!of || key.size() > limits::max_row_key_bytes) return {};
+  const auto whole = row_key(of->number, key);
+  const auto value = t.get(ledger_records::rows, whole);
+  return value ? to_row(whole, *value) : stored_row{};
+}
+
+void walk_rows_of(const transaction& t, std::string_view table, const walk_range& wanted,
+                  const std::function<bool(bytes_view key, const stored_row&)>& visit) {
+  const auto of = find_table(t, table);
+  if (!of) return;
+  const auto start = row_key(of->number, {});
+  const auto end = wanted.to.empty() ? above(start) : row_key(of->number, wanted.to);
+  walk(t, ledger_records::rows, row_key(of->number, wanted.from), end, wanted.descending,
+       [&](const cursor& at) {
+         return visit(at.key().subspan(start.size()), to_row(at.key(), at.value()));
+       });
+}
+
+void walk_entries_of(
+    const transaction& t, std::string_view table, std::uint8_t index, const walk_range& wanted,
+    const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) {
+  const auto of = find_table(t, table);
+  if (!of) return;
+  const auto is_below = [](bytes_view a, bytes_view b) {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+  };
+  // Where an index key's end stands in the value, its entry is on neither side of the bound
+  // for sure: so the walk takes in all that begin as `to` does, and each is judged.
+  auto end = index_start(of->number, index, wanted.to);
+  if (wanted.to.empty() || wanted.to.size() > max_stored_index_key_bytes)
+    end = above(std::move(end));
+  walk(t, indexes, index_start(of->number, index, wanted.from), end, wanted.descending,
+       [&](const cursor& at) {
+         const auto entry = to_index_entry(at.key(), at.value());
+         if (is_below(entry.index_key, wanted.from)
+             || (!wanted.to.empty() && !is_below(entry.index_key, wanted.to)))
+           return true;
+         return visit(entry.index_key, entry.row_key);
+       });
+}
+
 } // namespace
 
 ledger::ledger(std::unique_ptr<environment> env, const signing_domain& domain)
@@ -219,21 +276,11 @@ result<ledger_head> ledger::head() const {
 }
 
 result<stored_block> ledger::block(block_height height) const {
-  return env_->read([&](const read_transaction& t) {
-    auto x = read_block(t, height);
-    x.finalization = read_finalization(t, height);
-    return x;
-  });
+  return env_->read([&](const read_transaction& t) { return whole_block(t, height); });
 }
 
 result<execution> ledger::execution_of(block_height height) const {
-  return env_->read([&](const read_transaction& t) {
-    const auto raw = view_execution(t, height).encoded();
-    const auto key = height_key(height);
-    if (execution_digest(raw) != read_block(t, height).execution)
-      fail_damaged(execution_kind, key, "it does not match its digest");
-    return decode_record<tallymesh::execution>(execution_kind, key, raw);
-  });
+  return env_->read([&](const read_transaction& t) { return whole_execution(t, height); });
 }
 
 result<fetched_range> ledger::range(block_height from, std::size_t max_blocks,
@@ -286,13 +333,7 @@ result<std::vector<bool>> ledger::executed(node_index lane,
 }
 
 result<stored_row> ledger::row(std::string_view table, bytes_view key) const {
-  return env_->read([&](const read_transaction& t) {
-    const auto of = find_table(t, table);
-    if (!of || key.size() > limits::max_row_key_bytes) return stored_row{};
-    const auto whole = row_key(of->number, key);
-    const auto value = t.get(ledger_records::rows, whole);
-    return value ? to_row(whole, *value) : stored_row{};
-  });
+  return env_->read([&](const read_transaction& t) { return one_row(t, table, key); });
 }
 
 result<std::vector<table_row>> ledger::rows(std::string_view table, bytes_view after_key,
@@ -320,41 +361,18 @@ result<std::vector<table_row>> ledger::rows(std::string_view table, bytes_view a
 result<void>
 ledger::walk_rows(std::string_view table, const walk_range& wanted,
                   const std::function<bool(bytes_view key, const stored_row&)>& visit) const {
-  return env_->read([&](const read_transaction& t) {
-    const auto of = find_table(t, table);
-    if (!of) return;
-    const auto start = row_key(of->number, {});
-    const auto end = wanted.to.empty() ? above(start) : row_key(of->number, wanted.to);
-    walk(t, ledger_records::rows, row_key(of->number, wanted.from), end, wanted.descending,
-         [&](const cursor& at) {
-           return visit(at.key().subspan(start.size()), to_row(at.key(), at.value()));
-         });
-  });
+  return env_->read([&](const read_transaction& t) { walk_rows_of(t, table, wanted, visit); });
 }
 
 result<void> ledger::walk_entries(
     std::string_view table, std::uint8_t index, const walk_range& wanted,
     const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const {
-  return env_->read([&](const read_transaction& t) {
-    const auto of = find_table(t, table);
-    if (!of) return;
-    const auto is_below = [](bytes_view a, bytes_view b) {
-      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
-    };
-    // Where an index key's end stands in the value, its entry is on neither side of the bound
-    // for sure: so the walk takes in all that begin as `to` does, and each is judged.
-    auto end = index_start(of->number, index, wanted.to);
-    if (wanted.to.empty() || wanted.to.size() > max_stored_index_key_bytes)
-      end = above(std::move(end));
-    walk(t, indexes, index_start(of->number, index, wanted.from), end, wanted.descending,
-         [&](const cursor& at) {
-           const auto entry = to_index_entry(at.key(), at.value());
-           if (is_below(entry.index_key, wanted.from)
-               || (!wanted.to.empty() && !is_below(entry.index_key, wanted.to)))
-             return true;
-           return visit(entry.index_key, entry.row_key);
-         });
-  });
+  return env_->read(
+      [&](const read_transaction& t) { walk_entries_of(t, table, index, wanted, visit); });
+}
+
+result<void> ledger::look(const std::function<void(const ledger_view&)>& use) const {
+  return env_->read([&](const read_transaction& t) { use(ledger_view(t, genesis_)); });
 }
 
 result<index_page> ledger::index_scan(std::string_view table, std::uint8_t index,
@@ -446,6 +464,36 @@ result<ledger_sums> ledger::digests() const {
       all.tables.push_back(sum_up(t, as_text(at.key()), to_table(at.key(), at.value())));
     return all;
   });
+}
+
+// --- one state
+
+result<ledger_head> ledger_view::head() const {
+  return environment::guarded([&] { return read_head(at_, genesis_); });
+}
+
+result<stored_block> ledger_view::block(block_height height) const {
+  return environment::guarded([&] { return whole_block(at_, height); });
+}
+
+result<execution> ledger_view::execution_of(block_height height) const {
+  return environment::guarded([&] { return whole_execution(at_, height); });
+}
+
+result<stored_row> ledger_view::row(std::string_view table, bytes_view key) const {
+  return environment::guarded([&] { return one_row(at_, table, key); });
+}
+
+result<void> ledger_view::walk_rows(
+    std::string_view table, const walk_range& wanted,
+    const std::function<bool(bytes_view key, const stored_row&)>& visit) const {
+  return environment::guarded([&] { walk_rows_of(at_, table, wanted, visit); });
+}
+
+result<void> ledger_view::walk_entries(
+    std::string_view table, std::uint8_t index, const walk_range& wanted,
+    const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const {
+  return environment::guarded([&] { walk_entries_of(at_, table, index, wanted, visit); });
 }
 
 } // namespace tallymesh::storage

@@ -4,8 +4,9 @@
 
 namespace tallymesh::contract_executor {
 
+template <class Ledger>
 template <class T>
-T ledger_tables::checked(result<T> read) const {
+T tables_of<Ledger>::checked(result<T> read) const {
   if (!read) {
     fail_(read.error());
     std::abort();
@@ -13,24 +14,30 @@ T ledger_tables::checked(result<T> read) const {
   if constexpr (!std::is_void_v<T>) return std::move(*read);
 }
 
-contracts::held_row ledger_tables::row(std::string_view table, bytes_view key) const {
+template <class Ledger>
+contracts::held_row tables_of<Ledger>::row(std::string_view table, bytes_view key) const {
   auto stored = checked(from_.row(table, key));
   return {std::move(stored.row), stored.last};
 }
 
-void ledger_tables::rows(std::string_view table, const contracts::key_range& wanted,
-                         const row_visitor& visit) const {
+template <class Ledger>
+void tables_of<Ledger>::rows(std::string_view table, const contracts::key_range& wanted,
+                             const row_visitor& visit) const {
   checked(from_.walk_rows(table, {wanted.from, wanted.to, wanted.descending},
                           [&](bytes_view key, const storage::stored_row& row) {
                             return visit(key, {row.row, row.last});
                           }));
 }
 
-void ledger_tables::entries(std::string_view table, std::uint8_t index,
-                            const contracts::key_range& wanted,
-                            const entry_visitor& visit) const {
+template <class Ledger>
+void tables_of<Ledger>::entries(std::string_view table, std::uint8_t index,
+                                const contracts::key_range& wanted,
+                                const entry_visitor& visit) const {
   checked(from_.walk_entries(table, index, {wanted.from, wanted.to, wanted.descending}, visit));
 }
+
+template class tables_of<storage::ledger>;
+template class tables_of<storage::ledger_view>;
 
 void recent_ids::add(const execution& x) {
   auto& [height, ids] = blocks_.emplace_back();

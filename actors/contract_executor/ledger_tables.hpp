@@ -10,12 +10,14 @@
 
 namespace tallymesh::contract_executor {
 
-class ledger_tables : public contracts::table_source {
+/// `Ledger` is storage::ledger, where each read is of the newest state, or
+/// storage::ledger_view.
+template <class Ledger>
+class tables_of : public contracts::table_source {
 public:
   /// A ledger that cannot be read ends the process, since no node may go on by guessing: `fail`
   /// must not return.
-  ledger_tables(const storage::ledger& from, void (*fail)(const error&))
-      : from_(from), fail_(fail) {}
+  tables_of(const Ledger& from, void (*fail)(const error&)) : from_(from), fail_(fail) {}
   contracts::held_row row(std::string_view table, bytes_view key) const override;
   void rows(std::string_view table, const contracts::key_range& wanted,
             const row_visitor& visit) const override;
@@ -26,9 +28,11 @@ private:
   template <class T>
   T checked(result<T> read) const;
 
-  const storage::ledger& from_;
+  const Ledger& from_;
   void (*fail_)(const error&);
 };
+using ledger_tables = tables_of<storage::ledger>;
+using view_tables = tables_of<storage::ledger_view>;
 
 /// The operations of blocks that are not stored.
 class recent_ids {

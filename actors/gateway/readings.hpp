@@ -58,6 +58,10 @@ response read_history(const reading_call& from);
 // access.cpp
 response read_access(const reading_call& from);
 
+// contracts.cpp
+response read_contracts(const reading_call& from);
+response read_contract(const reading_call& from);
+
 // chain.cpp
 response read_status(const reading_call& from);
 response read_blocks(const reading_call& from);

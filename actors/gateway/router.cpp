@@ -38,6 +38,8 @@ const std::vector<entry>& entries() {
       {"/v1/digest", "GET", resource::digests, {}},
       {"/v1/deliveries", "GET", resource::deliveries, {"after", "limit", "wait_ms", "table"}},
       {"/v1/deliveries/ack", "POST", resource::acknowledgement, {"timeout_ms"}},
+      {"/v1/contracts", "GET", resource::contracts, {}},
+      {"/v1/contracts/{}", "GET", resource::contract, {}},
   };
   return all;
 }

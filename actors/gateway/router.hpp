@@ -28,6 +28,8 @@ enum class resource : std::uint8_t {
   digests,
   deliveries,
   acknowledgement,
+  contracts,
+  contract,
 };
 
 struct call {

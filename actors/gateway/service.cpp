@@ -147,6 +147,10 @@ response service::read(const admitted& what) {
     return read_block(from);
   case resource::digests:
     return digests();
+  case resource::contracts:
+    return read_contracts(from);
+  case resource::contract:
+    return read_contract(from);
   case resource::trace:
     return read_trace(from);
   case resource::operations:

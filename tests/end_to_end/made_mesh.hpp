@@ -13,12 +13,12 @@ inline constexpr auto four_names = "hq:level1,coop:level2,platform:level3,servic
 /// A new mesh of `nodes` in a directory that ends with this.
 struct made_mesh {
   std::filesystem::path directory;
-  explicit made_mesh(const std::string& nodes) {
+  explicit made_mesh(const std::string& nodes, const std::string& contract = CONTRACT_FILE) {
     std::string name = std::filesystem::temp_directory_path() / "tallymesh.XXXXXX";
     BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
     directory = name;
     const auto command = std::string(TALLY_PROGRAM) + " init " + name + "/mesh --nodes " + nodes
-                         + " --contract " + CONTRACT_FILE + " > /dev/null";
+                         + " --contract " + contract + " > /dev/null";
     BOOST_REQUIRE(std::system(command.c_str()) == 0);
   }
   ~made_mesh() {

@@ -1,4 +1,5 @@
 // What `tally contract` says of contract files.
+#include "contracts/trial.hpp"
 #include "tools/tally/contract_files.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -40,6 +41,10 @@ BOOST_AUTO_TEST_CASE(the_contract_to_begin_with_is_a_good_one) {
   const auto made = check_contract(text, "parts_2.lua");
   BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
   BOOST_TEST(made->name == "parts_2");
+  const auto tests = contracts::trial::make(text, "parts_2.lua").value();
+  BOOST_TEST(made->tests.size() == 1u);
+  for (const auto& each : made->tests)
+    BOOST_TEST(tests->run(each).ok(), tests->run(each).text);
   for (const std::string bad : {"", "Orders", "2nd", "or-ders", "a\nb"})
     BOOST_TEST(contract_template(bad).has_error());
   BOOST_TEST(contract_template(std::string(65, 'a')).has_error());
@@ -73,6 +78,35 @@ BOOST_AUTO_TEST_CASE(any_text_gets_an_answer) {
   for (const auto& text : {std::string(), std::string("\0\n", 2), std::string("return"),
                            std::string("\xff"), std::string("return { contract = \"x\" }")})
     BOOST_TEST(problem_of(text).starts_with("orders.lua:"), problem_of(text));
+}
+
+BOOST_AUTO_TEST_CASE(a_test_that_fails_says_in_which_line_and_what_came_instead) {
+  const auto text = orders("a = int64", "store = {\"anyone\"}");
+  const auto with_tests =
+      text.substr(0, text.size() - 2)
+      + "  tests = {\n"
+        "    [\"finds\"] = function(t)\n"
+        "      t.store(\"orders\", { id = \"x\", a = 1 })\n"
+        "      t.equal(t.get(\"orders\", \"x\").a, 2)\n"
+        "    end,\n"
+        "    [\"keeps nothing of another test\"] = function(t)\n"
+        "      t.equal(t.get(\"orders\", \"x\"), nil)\n"
+        "    end,\n"
+        "    [\"is refused\"] = function(t)\n"
+        "      t.refused(\"missing_field\", \"store\", { table = \"orders\", row = "
+        "{ id = \"x\" } })\n"
+        "      t.as(\"clerk@coop\", \"level2\")\n"
+        "      t.store(\"orders\", { id = \"y\" })\n"
+        "    end,\n  },\n}\n";
+  const auto tests = contracts::trial::make(with_tests, "orders.lua").value();
+  const auto failed = tests->run("finds");
+  BOOST_TEST(!failed.ok());
+  BOOST_TEST(failed.text.starts_with("orders.lua:10: "), failed.text);
+  check_contains(failed.text, "expected 2, and came 1");
+  BOOST_TEST(tests->run("keeps nothing of another test").ok());
+  const auto refused = tests->run("is refused");
+  BOOST_TEST(refused.text.starts_with("orders.lua:18: "), refused.text);
+  check_contains(refused.text, "missing_field");
 }
 
 BOOST_AUTO_TEST_CASE(differences_are_told_in_words) {

@@ -50,6 +50,7 @@ public:
     auto made = contract_executor::machine::make(facts);
     BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
     executor.emplace(std::move(*made));
+    rules = executor->base();
   }
 
   backend as_backend() {
@@ -77,6 +78,7 @@ public:
       now.counters = {{"mempool_bytes", "Bytes in the mempool.", true, 17}};
       return now;
     };
+    out.rules = [this] { return rules; };
     out.operation_of = [this](const receipt& of) -> std::optional<operation> {
       const std::lock_guard lock(mutex);
       const auto found = executed_operations.find(of.id);
@@ -137,6 +139,7 @@ public:
   storage::testing::temporary_directory directory;
   std::unique_ptr<storage::ledger> ledger;
   std::shared_ptr<std::vector<contracts::contract>> contract_list;
+  contracts::contract_set_ptr rules; ///< as /v1/contracts shows them
   std::optional<contract_executor::machine> executor;
   contracts::engine runs;
   std::atomic<mood> mempool{mood::admits};

@@ -304,15 +304,50 @@ BOOST_AUTO_TEST_CASE(base64url_is_one_text_for_one_string_of_bytes) {
     BOOST_TEST(!from_base64url(bad));
 }
 
+BOOST_AUTO_TEST_CASE(a_contract_is_shown_with_its_source_as_it_is_in_force) {
+  desk at;
+  const auto one = at.get("/v1/contracts/divisions", reader_token).json();
+  BOOST_TEST(one.at("source").as_string() == divisions_source);
+  BOOST_TEST(one.at("version").as_int64() == 1);
+  BOOST_TEST(
+      one.at("digest").as_string()
+      == hash(digest_kind::contract, as_bytes(std::string_view(divisions_source))).hex());
+  BOOST_TEST(one.at("state").as_string() == "active");
+  BOOST_TEST(one.at("tables").as_array().front().as_string() == "divisions.cities");
+  const auto all = at.get("/v1/contracts").json().as_array();
+  BOOST_TEST(
+      std::count_if(all.begin(), all.end(),
+                    [](const auto& x) { return x.at("contract").as_string() == "divisions"; })
+      == 1);
+  const auto frozen = at.node.executor->base()->with_frozen("divisions", true);
+  at.node.rules = frozen;
+  BOOST_TEST(at.get("/v1/contracts/divisions").json().at("state").as_string() == "frozen");
+  BOOST_TEST(at.get("/v1/contracts/nothing").get().status == 404u);
+}
+
 BOOST_AUTO_TEST_CASE(the_description_names_every_path) {
   desk at;
   const auto described = at.get("/v1/openapi.json").json();
-  for (const auto* path :
-       {"/livez", "/readyz", "/metrics", "/v1/status", "/v1/operations", "/v1/operations/{id}",
-        "/v1/operations/{id}/trace", "/v1/tables", "/v1/tables/{table}/rows",
-        "/v1/tables/{table}/rows/{key}", "/v1/tables/{table}/rows/{key}/history",
-        "/v1/tables/{table}/access", "/v1/tables/{table}/rows/{key}/access", "/v1/blocks",
-        "/v1/blocks/{height}", "/v1/digest", "/v1/deliveries", "/v1/deliveries/ack"})
+  for (const auto* path : {"/livez",
+                           "/readyz",
+                           "/metrics",
+                           "/v1/status",
+                           "/v1/operations",
+                           "/v1/operations/{id}",
+                           "/v1/operations/{id}/trace",
+                           "/v1/tables",
+                           "/v1/tables/{table}/rows",
+                           "/v1/tables/{table}/rows/{key}",
+                           "/v1/tables/{table}/rows/{key}/history",
+                           "/v1/tables/{table}/access",
+                           "/v1/tables/{table}/rows/{key}/access",
+                           "/v1/blocks",
+                           "/v1/blocks/{height}",
+                           "/v1/digest",
+                           "/v1/deliveries",
+                           "/v1/deliveries/ack",
+                           "/v1/contracts",
+                           "/v1/contracts/{contract}"})
     BOOST_TEST(described.at("paths").as_object().contains(path), path);
 }
 

@@ -2,6 +2,8 @@
 
 #include "storage_fixture.hpp"
 
+#include <thread>
+
 using namespace tallymesh;
 using namespace tallymesh::storage;
 using namespace tallymesh::storage::testing;
@@ -293,6 +295,40 @@ BOOST_AUTO_TEST_CASE(rows_and_entries_are_walked_in_both_directions_between_two_
   const auto b = raw("b"), c = raw("c");
   BOOST_TEST(entries(b, c, true) == "k4 k1 ");
   BOOST_TEST(entries(c, {}, false) == "k3 ");
+}
+
+BOOST_AUTO_TEST_CASE(a_view_stays_as_it_was_while_blocks_are_appended) {
+  const temporary_directory home;
+  const auto store = open_ledger(home / "ledger");
+  ledger_script script;
+  const auto first = script.next({{"a.t", "k1", "b"}, {"a.t", "k2", "a"}});
+  const auto second = script.next({{"a.t", "k1", std::nullopt}, {"a.t", "k3", "c"}});
+  require_ok(store->append({&first, 1}));
+  const auto keys = [](const ledger_view& seen) {
+    std::string found;
+    require_ok(seen.walk_rows("a.t", {}, [&](bytes_view key, const stored_row& row) {
+      found += std::string(as_text(key)) + (row.row ? " " : "! ");
+      return true;
+    }));
+    require_ok(seen.walk_entries("a.t", 1, {}, [&](bytes_view, bytes_view key) {
+      found += std::string(as_text(key)) + " ";
+      return true;
+    }));
+    return found;
+  };
+  require_ok(store->look([&](const ledger_view& seen) {
+    std::thread([&] { require_ok(store->append({&second, 1})); }).join();
+    BOOST_TEST(keys(seen) == "k1 k2 k2 k1 ");
+    BOOST_TEST(seen.head()->height == 1u);
+    BOOST_TEST((seen.row("a.t", raw("k1"))->row == raw("b")));
+    BOOST_TEST(!seen.row("a.t", raw("k3"))->row);
+    BOOST_TEST(seen.execution_of(1)->changes.size() == first.result->changes.size());
+    BOOST_TEST((seen.block(2).error().code == errc::not_found));
+  }));
+  require_ok(store->look([&](const ledger_view& seen) {
+    BOOST_TEST(keys(seen) == "k1! k2 k3 k2 k3 ");
+    BOOST_TEST(seen.head()->height == 2u);
+  }));
 }
 
 BOOST_AUTO_TEST_CASE(long_index_keys_are_walked_between_bounds_that_differ_at_their_ends) {

@@ -20,6 +20,10 @@ result<std::string> read_contract_file(const std::string& file);
 /// instead, and shows the line.
 result<contracts::contract> check_contract(std::string_view source, const std::string& file);
 
+/// The line that a message's "orders.lua:8: " speaks of, below it.
+std::string with_text_of_line(std::string context, std::string_view source,
+                              const std::string& file);
+
 /// What changes for those who use it: a line each, such as
 /// "table orders.orders: field remark is new: optional(text{max=200})".
 std::vector<std::string> differences_between(const contracts::contract& before,
