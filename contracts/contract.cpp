@@ -84,9 +84,11 @@ bool is_hidden(const table& x, field_number field, const actor& who, bool is_aut
 }
 
 void hide_fields(const table& x, value_map& row, const actor& who, bool is_author) {
-  for (const auto& [field, list] : x.hidden)
-    if (is_hidden(x, field, who, is_author))
-      std::erase_if(row, [&](const auto& held) { return held.first == x.fields[field].name; });
+  for (const auto& each : x.hidden) {
+    if (!is_hidden(x, each.first, who, is_author)) continue;
+    const auto& name = x.fields[each.first].name;
+    std::erase_if(row, [&](const auto& held) { return held.first == name; });
+  }
 }
 
 bool may_read(const contract& x, std::string_view table_name, const actor& who) {

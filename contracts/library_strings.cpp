@@ -5,6 +5,7 @@
 #include "contracts/vm_gas.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <lua.hpp>
 
@@ -195,11 +196,14 @@ static directive take_directive(lua_State* lua, std::string_view& rest) {
 }
 
 static std::string digits_of(std::uint64_t number, unsigned base, bool upper) {
-  std::string text;
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+  std::array<char, 64> reversed{};
+  std::size_t size = 0;
   do {
-    text += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[number % base];
+    reversed[size++] = digits[number % base];
     number /= base;
   } while (number > 0);
+  std::string text(reversed.data(), size);
   std::reverse(text.begin(), text.end());
   return text;
 }
