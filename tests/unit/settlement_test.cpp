@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(amounts_follow_the_currency_and_parties_are_of_the_mesh) {
                         {{"to", "hq"}, {"amount", decimal{1, settlement::amount_scale}}}))
       == outcome::out_of_range); // a hundredth of a cent
   BOOST_TEST(why(settle_action("coop", "transfer",
-                               {{"to", "hq"}, {"amount", cents(1)}, {"currency", "XXX"}}))
+                               {{"to", "hq"}, {"amount", cents(1)}, {"currency", "ZZZ"}}))
              == outcome::not_found);
   BOOST_TEST(rows("settlement.entries").empty());
 }

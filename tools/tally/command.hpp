@@ -82,8 +82,8 @@ void add_query(command& program);     ///< get, list, history, trace
 void add_settle(command& program);    ///< settle balances, statement, close …
 void add_deliveries(command& program);
 void add_take(command& program);
-void add_bench(command& program);     ///< bench load, bench latency
-void add_contract(command& program);  ///< contract …
+void add_bench(command& program);    ///< bench load, bench latency
+void add_contract(command& program); ///< contract …
 void add_call(command& program);
 void add_explain_access(command& program);
 void add_simulate(command& program);
