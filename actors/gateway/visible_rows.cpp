@@ -15,9 +15,9 @@ static constexpr std::size_t most_changes = 1000, changes_at_once = 100;
 visible_rows::visible_rows(const reading_call& from, const contracts::table& of)
     : from_(from), of_(of), by_list_(contracts::may_read(of, from.reader())) {
   author_matters_ = !by_list_;
-  for (const auto& [field, list] : of.hidden) {
+  for (const auto& each : of.hidden) {
     const auto is_hidden = [&](bool own) {
-      return contracts::is_hidden(of_, field, from_.reader(), own);
+      return contracts::is_hidden(of_, each.first, from_.reader(), own);
     };
     if (is_hidden(false) && !is_hidden(true)) author_matters_ = true;
   }
