@@ -88,6 +88,7 @@ struct tried {
   outcome why = outcome::done;
   std::string detail;
   value returned;
+  std::uint64_t gas = 0; ///< that it used; the test that asked for it pays
 };
 
 /// The little mesh on which a contract's own tests act: `t` in `tests`. It must run actions by

@@ -4,6 +4,8 @@
 #include "contracts/sandbox.hpp"
 #include "contracts/vm_gas.hpp"
 
+#include "messages/result.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <lua.hpp>
@@ -491,6 +493,8 @@ static int library_pcall(lua_State* lua) {
   spend_call(lua);
   if (lua_isnone(lua, 1)) raise_argument(lua, 1, "a function");
   const int failed = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
+  // A C++ exception went through Lua: what this node met alone is no outcome.
+  TALLYMESH_INVARIANT(failed >= LUA_OK);
   auto& box = sandbox::of(lua);
   if (failed == LUA_ERRMEM && !box.reading()) box.note_memory_error();
   if (box.stopped() != stop_reason::none || failed == LUA_ERRMEM || failed == LUA_ERRERR)

@@ -29,6 +29,9 @@ void add_functions(lua_State* lua, const luaL_Reg* functions);
 /// As `raise`: which argument of the running function, and what it should be.
 [[noreturn]] void raise_argument(lua_State* lua, int number, const char* expected);
 
+/// Of a text that a library function makes.
+constexpr std::size_t max_text_bytes = 1024 * 1024;
+
 void spend_call(lua_State* lua);
 void spend_bytes(lua_State* lua, std::size_t count);
 void spend_entries(lua_State* lua, std::size_t count);

@@ -12,7 +12,6 @@
 namespace tallymesh::contracts {
 
 // Of a text that a single call makes. It is built outside the state's own memory first.
-static constexpr std::size_t max_text_bytes = 1024 * 1024;
 
 static void push_text(lua_State* lua, std::string_view text) {
   lua_pushlstring(lua, text.data(), text.size());
@@ -408,7 +407,9 @@ static int string_gmatch(lua_State* lua) {
 /// What a text with %0 to %9 stands for.
 static void append_template(lua_State* lua, std::string& made, std::string_view how,
                             std::string_view text, const found_match& found) {
+  spend_bytes(lua, 8 * how.size()); // each of them is looked at
   for (std::size_t i = 0; i < how.size(); ++i) {
+    check_size(lua, made.size()); // before it grows further: a match may stand here many times
     if (how[i] != '%') {
       made += how[i];
       continue;

@@ -75,6 +75,7 @@ static int table_concat(lua_State* lua) {
                      + type_word(lua, -1));
     text += text_of(lua, -1);
     if (i < to) text += between;
+    if (text.size() > max_text_bytes) raise(lua, "the text would be longer than 1 MiB");
     lua_pop(lua, 1);
     spend_entries(lua, 1);
     spend_bytes(lua, text.size() - size_before + 7);

@@ -58,7 +58,7 @@ static bool class_fits(unsigned char c, unsigned char name) {
 }
 
 /// Behind the single character, class or set that begins at `rule`.
-std::size_t pattern::end_of_class(std::size_t rule) const {
+std::size_t pattern::end_of_class(std::size_t rule) {
   const char first = rules_[rule++];
   if (first == '%') {
     if (rule == rules_.size()) throw bad_pattern{"the pattern ends with a %"};
@@ -68,6 +68,7 @@ std::size_t pattern::end_of_class(std::size_t rule) const {
   if (rule < rules_.size() && rules_[rule] == '^') ++rule;
   // The first one in a set may be a bracket.
   do {
+    step();
     if (rule == rules_.size()) throw bad_pattern{"the pattern has a [ without its ]"};
     if (rules_[rule++] == '%') {
       if (rule == rules_.size()) throw bad_pattern{"the pattern has a [ without its ]"};

@@ -52,7 +52,7 @@ private:
   bool at_frontier(std::size_t at, std::size_t rule, std::size_t after);
   bool one_fits(std::size_t at, std::size_t rule, std::size_t after);
   bool in_set(unsigned char c, std::size_t rule, std::size_t end);
-  std::size_t end_of_class(std::size_t rule) const;
+  std::size_t end_of_class(std::size_t rule);
   void step();
 
   std::string_view text_, rules_;

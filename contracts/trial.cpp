@@ -114,6 +114,7 @@ public:
         said.why = came.error().why;
         said.detail = came.error().detail;
       }
+      said.gas = on.gas_used();
     }
     if (next != nullptr) rules_ = std::move(next);
     const auto made = over_.end_block();

@@ -162,6 +162,8 @@ BOOST_AUTO_TEST_CASE(time_is_paid_for_whatever_an_instruction_does) {
        "local s = ('('):rep(1000000) while true do s:find('%b()') end",
        "local s = ('a'):rep(100000) while true do s:gsub('.', '%0%0%0%0') end",
        "local s = ('a'):rep(100000) while true do s:gsub('', 'x') end",
+       "local s = ('x'):rep(1000000) s:gsub('(x-)', ('%1'):rep(500000))",
+       "local p = '[a' .. ('z'):rep(900000) .. ']b' ('a'):rep(900000):find(p)",
        "local s = ('a'):rep(1000) while true do for w in s:gmatch('a-') do end end",
        "local s = ('a'):rep(10000) while true do s:match('^(.-)%1$') end",
        "local s = ('ab'):rep(1000) while true do s:find(('[^%s%d]*'):rep(30) .. 'z') end",
@@ -262,6 +264,8 @@ BOOST_AUTO_TEST_CASE(memory_is_bounded_inside_and_outside_the_state) {
   check_refused(
       {"local s = ('x'):rep(1 << 40)", "local s = ('x'):rep(1048576, ('y'):rep(1048576))",
        "local s = ('x'):rep(1000000) s:gsub('x', s)",
+       "('x'):rep(1000000):gsub('.*', ('%0'):rep(500000))",
+       "local t = {} for i = 1, 60000 do t[i] = '' end table.concat(t, ('x'):rep(1000))",
        "local s = ('x'):rep(1000000) local t = { s, s, s } table.concat(t, s)",
        "local s = ('%s'):rep(100) s:format(s, s)",
        "local t = {} for i = 1, 200 do t[i] = 'x' end string.char(table.unpack(t))",
