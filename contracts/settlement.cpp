@@ -461,6 +461,9 @@ static checked<void> transfer_by_party(transaction& on, arguments given) {
   if (!in) return in.error();
   auto about = row_to_settle(on, what, *in);
   if (!about) return about.error();
+  // What takes the place of an entry is its payer's, or the row's own contract's, to say.
+  if (about->disputed && text_in(*about->disputed, "payer") != what.from)
+    return refuse(outcome::forbidden, what.table);
   const auto* corrects = find(given, "corrects");
   if (corrects != nullptr && !corrects->is_null()) {
     if (!about->record.empty()) return refuse(outcome::malformed_arguments, "corrects");

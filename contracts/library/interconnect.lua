@@ -107,6 +107,9 @@ return {
       may = everyone, params = usage_record,
       run = function(ctx, p)
         ctx.require(ctx.author.node == company_of(ctx, p.to_province).node, "not_the_carrier")
+        local before = ctx.get("usage", p.record_id)
+        ctx.require(not before or ctx.author.node == company_of(ctx, before.to_province).node,
+                    "not_the_carrier")
         keep(ctx, p)
       end },
     collect = {
@@ -186,6 +189,8 @@ return {
       t.as("clerk@coop")
       t.refused("forbidden", "collect", record{ record_id = "U1" })
       t.run("report", record{ record_id = "U1" })
+      t.as("clerk@hq") -- as its own carrier, over another's record
+      t.refused("not_the_carrier", "report", record{ record_id = "U1", from_province = "37", to_province = "11" })
     end,
     ["what cannot be priced is refused"] = function(t)
       november(t)

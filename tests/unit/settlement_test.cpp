@@ -360,6 +360,11 @@ BOOST_AUTO_TEST_CASE(a_dispute_reopens_its_own_items_and_nothing_else) {
   BOOST_TEST(why(settle("coop", "hq", 5)) == outcome::period_closed);
   BOOST_TEST(why(settle_action("coop", "confirm", {{"period", "2026-11"}, {"with", "hq"}}))
              == outcome::wrong_state);
+  BOOST_TEST(
+      why(settle_action(
+          "hq", "transfer",
+          {{"to", "east"}, {"amount", cents(1)}, {"table", "shop.orders"}, {"key", "A1"}}))
+      == outcome::forbidden);            // in place of what another owes
   must(settle("coop", "hq", 300, "A1")); // anew, in the closed period, in place of the first
   BOOST_TEST(text_in(row("settlement.entries", {"CNY", "coop", n(1)}), "state") == "replaced");
   BOOST_TEST(number_in(row("settlement.entries", {"CNY", "coop", n(3)}), "corrects") == 1);

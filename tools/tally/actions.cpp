@@ -1,6 +1,6 @@
 #include "tools/tally/actions.hpp"
 
-#include "tools/tally/loader.hpp"
+#include "tools/tally/operations.hpp"
 #include "tools/tally/output.hpp"
 
 #include <ctime>
@@ -8,22 +8,12 @@
 
 namespace tallymesh::tally {
 
-static result<json::value> submit(const place& where, std::string_view contract,
-                                  std::string_view action, json::object arguments) {
-  const auto at = find_gateway(where);
-  if (!at) return at.error();
-  http_client client(at->target);
-  return post_json(client, "/v1/operations?wait=finalized&timeout_ms=20000",
-                   json::serialize(json::value{{"id", new_operation_id().hex()},
-                                               {"contract", contract},
-                                               {"action", action},
-                                               {"arguments", std::move(arguments)}}),
-                   {std::chrono::milliseconds(30'000)});
-}
-
 exit_code act(const place& where, std::string_view contract, std::string_view action,
               json::object arguments, const invocation& told) {
-  const auto receipt = submit(where, contract, action, std::move(arguments));
+  const auto at = find_gateway(where);
+  if (!at) return report(at.error());
+  http_client client(at->target);
+  const auto receipt = perform(client, contract, action, std::move(arguments));
   if (!receipt) {
     report(receipt.error());
     // Refused before it was sent on is refused all the same.
@@ -31,18 +21,14 @@ exit_code act(const place& where, std::string_view contract, std::string_view ac
                ? exit_code::differs
                : exit_code::failed;
   }
-  const auto* ok = member(*receipt, "ok");
-  const bool done = ok != nullptr && ok->is_bool() && ok->get_bool();
+  const bool done = is_done(*receipt);
   if (told.json()) {
     print_json(*receipt);
   } else if (done) {
     std::cout << "done at height " << number_at(*receipt, "height") << ", operation "
               << text_at(*receipt, "id") << '\n';
   } else {
-    auto why = text_at(*receipt, "description", text_at(*receipt, "status"));
-    if (const auto about = text_at(*receipt, "detail"); !about.empty())
-      why += " (" + about + ")";
-    std::cout << painted(colour::red, "refused: " + printable(why)) << '\n';
+    std::cout << painted(colour::red, "refused: " + printable(reason_of(*receipt))) << '\n';
   }
   return done ? exit_code::ok : exit_code::differs;
 }

@@ -1,5 +1,5 @@
 // `tally call`: one action of a contract, sent and waited for.
-#include "tools/tally/loader.hpp"
+#include "tools/tally/operations.hpp"
 #include "tools/tally/output.hpp"
 
 #include <iostream>
@@ -52,13 +52,8 @@ std::string effects_text(const json::value& receipt) {
 
 void print(const json::value& receipt, bool done, const std::string& what) {
   if (!done) {
-    const auto about = text_at(receipt, "detail");
-    const auto code =
-        text_at(receipt, "result", "not final yet") + (about.empty() ? "" : " (" + about + ")");
     std::cout << what << ": "
-              << painted(colour::red, "refused: " + printable(code) + ": "
-                                          + printable(text_at(receipt, "description")))
-              << '\n';
+              << painted(colour::red, "refused: " + printable(reason_of(receipt))) << '\n';
     return;
   }
   std::cout << what << ": done at height " << number_at(receipt, "height")
@@ -74,18 +69,12 @@ exit_code run_call(const action_call& options, const invocation& told) {
   const auto where = find_gateway(options.where);
   if (!where) return report(where.error());
   http_client client(where->target);
-  const auto receipt = post_json(client, "/v1/operations?wait=finalized&timeout_ms=20000",
-                                 json::serialize(json::value{{"id", new_operation_id().hex()},
-                                                             {"contract", options.contract},
-                                                             {"action", options.action},
-                                                             {"arguments", *arguments}}),
-                                 {std::chrono::milliseconds(30'000)});
+  const auto receipt = perform(client, options.contract, options.action, std::move(*arguments));
   if (!receipt) {
     report(receipt.error());
     return receipt.error().code == errc::unavailable ? exit_code::failed : exit_code::differs;
   }
-  const auto* ok = member(*receipt, "ok");
-  const bool done = ok != nullptr && ok->is_bool() && ok->get_bool();
+  const bool done = is_done(*receipt);
   if (told.json())
     print_json(*receipt);
   else

@@ -13,6 +13,10 @@ result<json::value> perform(http_client& client, std::string_view contract,
                                                 {"arguments", std::move(arguments)}});
   auto answer = post_json(client, "/v1/operations?wait=finalized&timeout_ms=30000", body,
                           {std::chrono::milliseconds(40'000)});
+  // It may have arrived all the same: whoever sends it anew would have it done twice.
+  if (!answer && answer.error().code == errc::unavailable)
+    return make_error(errc::unavailable, answer.error().context + "; whether operation " + id
+                                             + " was done says: tally trace " + id);
   if (!answer) return answer.error();
   if (member(*answer, "result") == nullptr)
     return make_error(errc::unavailable,
