@@ -100,10 +100,7 @@ std::vector<index_change> entries_moved(const std::string& table, const bytes& r
 
 void transaction::forget_sets(std::size_t down_to) {
   if (sets_.size() <= down_to) return;
-  // What the overlay knows of entries may be of tables as they were not yet, or are no more.
-  for (const auto& [name, entry] : sets_.back()->contracts())
-    for (const auto& each : entry.declared.tables)
-      over_.forget_indexes(each.full_name);
+  over_.forget_indexes();
   sets_.resize(down_to);
 }
 
@@ -146,6 +143,7 @@ std::optional<std::string> transaction::take_over(contract_entry next) {
   auto made = rules().with(std::move(next));
   if (!made) return made.error().context;
   sets_.push_back(std::move(*made));
+  over_.forget_indexes();
   const auto& after = *rules().find_entry(name);
 
   std::vector<const table*> anew;
@@ -208,7 +206,6 @@ std::optional<std::string> transaction::check_removed(const contract& before,
 }
 
 std::optional<std::string> transaction::index_anew(const table& before, const table& after) {
-  over_.forget_indexes(after.full_name);
   return each_row(
       after, [&](const bytes& key, const held_row& held) -> std::optional<std::string> {
         const auto row = stored_row(*held.row);

@@ -182,6 +182,7 @@ void overlay::follow(const place& at, const table& of) {
   const auto& [key, held] = *at.row;
   const auto row = held.row ? std::optional(stored_row(*held.row)) : std::nullopt;
   for (auto& [number, entries] : at.of->indexes) {
+    TALLYMESH_INVARIANT(number < of.indexes.size()); // forgotten when tables change
     entries.remove(key);
     if (row) entries.add(index_key(of, of.indexes[number], *row), key);
   }
@@ -223,9 +224,9 @@ void overlay::rewind(mark_t to) {
   change_bytes_ = to.bytes;
 }
 
-void overlay::forget_indexes(std::string_view table) {
-  if (const auto found = tables_.find(table); found != tables_.end())
-    found->second.indexes.clear();
+void overlay::forget_indexes() {
+  for (auto& [name, table] : tables_)
+    table.indexes.clear();
 }
 
 } // namespace tallymesh::contracts

@@ -59,8 +59,9 @@ public:
   mark_t mark() const { return {journal_.size(), change_bytes_}; }
   void rewind(mark_t to);
 
-  /// The indexes of this table are declared anew: what is known of their entries is dropped.
-  void forget_indexes(std::string_view table);
+  /// Tables are declared anew, or as they were: what is known of entries is dropped, of every
+  /// table, for one that is gone now may be declared again with other indexes.
+  void forget_indexes();
 
 private:
   using rows_by_key = std::map<bytes, held_row, bytes_less>;

@@ -138,6 +138,29 @@ BOOST_AUTO_TEST_CASE(a_table_with_rows_cannot_go_and_an_empty_one_can) {
   BOOST_TEST(rules->find_table("shop.sales") != nullptr);
 }
 
+BOOST_AUTO_TEST_CASE(a_table_that_went_and_comes_again_is_found_by_its_new_indexes_only) {
+  const auto without = shop(2, R"(sales = { key = {"id"}, fields = { id = text{max=8} } })");
+  const auto again = shop(3, R"(orders = { key = {"id"}, fields = { id = text{max=8},
+    amount = decimal{scale=2} } })");
+  put({order("a", "ZJ", 300)});
+  BOOST_TEST(ids(0, {"ZJ"}) == names{"a"}, boost::test_tools::per_element()); // looked up
+  BOOST_TEST(begin_operation().remove("shop.orders", {"a"}).has_value());
+  BOOST_TEST(activate(without) == "");
+  BOOST_TEST(activate(again) == "");
+  put({order("b", nullptr, 100)});
+  BOOST_TEST(!begin_operation().find("shop.orders", 0, {}, 9).has_value());
+  // A refused version leaves nothing of its indexes behind either.
+  const auto narrow = shop(4, R"(orders = { key = {"id"}, fields = { id = text{max=8},
+    amount = decimal{scale=2, max=0} }, unique = { {"amount"} } })");
+  BOOST_TEST(activate(narrow) == "shop.orders row b does not fit: out_of_range (amount)");
+  put({order("c", nullptr, 200)});
+  end_and_store();
+  std::size_t entries = 0;
+  for (std::uint8_t index = 0; index < 3; ++index)
+    stored.entries("shop.orders", index, {}, [&](bytes_view, bytes_view) { return ++entries; });
+  BOOST_TEST(entries == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(values_take_the_form_that_their_new_type_stores) {
   put({order("a", "ZJ", 150)});
   BOOST_TEST(activate(shop(2, R"(orders = { key = {"id"}, fields = { id = text{max=8},
