@@ -1,8 +1,7 @@
 #include "actors/steward/verify_proposals.hpp"
 
 #include "actors/contract_executor/ledger_tables.hpp"
-#include "actors/steward/verification.hpp"
-#include "contracts/lifecycle.hpp"
+#include "actors/steward/candidates.hpp"
 
 #include <algorithm>
 #include <spdlog/spdlog.h>
@@ -15,7 +14,7 @@ namespace lifecycle = contracts::lifecycle;
 
 /// Each takes seconds, and other duties wait meanwhile.
 constexpr std::size_t candidates_at_once = 8;
-constexpr std::size_t findings_bytes = 3'900; ///< the table takes 4000 characters
+constexpr std::size_t logged_bytes = 3'900;
 
 [[noreturn]] void end_by_ledger(const error& why) { node::end_process(why, "ledger"); }
 
@@ -36,19 +35,6 @@ result<std::vector<lifecycle::waiting_proposal>> waiting(const node::context& co
   return found;
 }
 
-owed verdict_of(const std::string& proposal, const findings& x) {
-  owed said{.contract = "mesh", .action = "verdict", .arguments = {}, .purpose = proposal};
-  auto& given = said.arguments;
-  put(given, "differing", static_cast<std::int64_t>(x.differing));
-  if (!x.lines.empty()) put(given, "findings", x.text(findings_bytes));
-  put(given, "good", x.good);
-  put(given, "proposal", proposal);
-  put(given, "replayed", static_cast<std::int64_t>(x.replayed));
-  put(given, "rows", static_cast<std::int64_t>(x.rows));
-  put(given, "tests", static_cast<std::int64_t>(x.tests));
-  return said;
-}
-
 findings look_at(const node::context& context, const lifecycle::waiting_proposal& x) {
   spdlog::info("contract proposal {}: verifying", x.id);
   auto found =
@@ -56,33 +42,28 @@ findings look_at(const node::context& context, const lifecycle::waiting_proposal
   spdlog::info("contract proposal {}: {}; {} tests passed, {} rows looked at, {} operations "
                "replayed, {} of them would differ{}{}",
                x.id, found.good ? "good" : "not good", found.tests, found.rows, found.replayed,
-               found.differing, found.lines.empty() ? "" : ": ", found.text(findings_bytes));
+               found.differing, found.lines.empty() ? "" : ": ", found.text(logged_bytes));
   return found;
 }
 
 } // namespace
 
 duty verify_proposals() {
-  using known = std::map<std::string, findings>; // by proposal, until its verdict is stored
   return {"contract proposals",
           {"mesh.proposals", "mesh.verdicts"},
-          [found = std::make_shared<known>()](const node::context& context,
-                                              std::size_t limit) -> result<std::vector<owed>> {
+          [mine = std::make_shared<std::optional<candidates>>()](
+              const node::context& context, std::size_t limit) -> result<std::vector<owed>> {
+            if (!*mine) {
+              auto begun =
+                  begun_verifications::open(context.config.data_directory / "verifying");
+              if (!begun) return begun.error();
+              mine->emplace(std::move(*begun), [&context](const auto& proposal) {
+                return look_at(context, proposal);
+              });
+            }
             const auto open = waiting(context, std::min(limit, candidates_at_once));
             if (!open) return open.error();
-            known still;
-            std::vector<owed> all;
-            for (const auto& each : *open) {
-              const auto at = found->find(each.id);
-              const auto& mine =
-                  still
-                      .emplace(each.id, at != found->end() ? std::move(at->second)
-                                                           : look_at(context, each))
-                      .first->second;
-              all.push_back(verdict_of(each.id, mine));
-            }
-            *found = std::move(still);
-            return all;
+            return (*mine)->verdicts_on(*open);
           }};
 }
 
