@@ -113,7 +113,7 @@ checked<std::optional<std::string>> transaction::activate(std::string_view sourc
   if (!declared) return std::optional(declared.error().context);
   const auto before = mark();
   const auto used = gas_used_, limit = gas_limit_;
-  gas_limit_ = gas_used_ + activation_gas;
+  gas_limit_ = gas_used_ + std::min(activation_gas, activation_limit_);
   auto why = take_over({std::move(*declared), std::string(source), nullptr});
   gas_limit_ = limit + (gas_used_ - used);
   if (!why) return why;

@@ -88,7 +88,6 @@ struct tried {
   outcome why = outcome::done;
   std::string detail;
   value returned;
-  std::uint64_t gas = 0; ///< that it used; the test that asked for it pays
 };
 
 /// The little mesh on which a contract's own tests act: `t` in `tests`. It must run actions by
@@ -96,6 +95,11 @@ struct tried {
 class test_host {
 public:
   virtual ~test_host() = default;
+  /// Before each call: what it may use at most.
+  virtual void allow(std::uint64_t gas) = 0;
+  /// After each call: what it used, which the test that asked for it pays. Every node runs a
+  /// candidate's tests before anybody has voted for it.
+  virtual std::uint64_t take_used() = 0;
   /// Who acts from now on, written account@node; `level` of the node, as it is first named.
   virtual checked<void> become(std::string_view account, std::optional<tier> level) = 0;
   /// The block's time from now on.

@@ -21,6 +21,9 @@ public:
   void entries(std::string_view table, std::uint8_t index, const key_range& wanted,
                const entry_visitor& visit) const override;
 
+  /// Of keys, rows and entries, with what it takes to hold them.
+  std::size_t size_bytes() const { return size_bytes_; }
+
   using rows_by_key = std::map<bytes, held_row, bytes_less>;
   const std::map<std::string, rows_by_key, std::less<>>& tables() const { return tables_; }
 
@@ -28,6 +31,7 @@ private:
   std::map<std::string, rows_by_key, std::less<>> tables_;
   using entries_in_order = std::map<entry_place, bytes>; // to the index key
   std::map<std::pair<std::string, std::uint8_t>, entries_in_order> indexes_;
+  std::size_t size_bytes_ = 0;
 };
 
 } // namespace tallymesh::contracts

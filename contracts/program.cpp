@@ -40,7 +40,7 @@ public:
   run_outcome run_migrate(host& on) override;
   run_outcome run_check(std::string_view table_name, const value_map& row,
                         gas_meter& gas) override;
-  run_outcome run_test(std::string_view sentence, test_host& on) override;
+  run_outcome run_test(std::string_view sentence, test_host& on, std::uint64_t& purse) override;
 
 private:
   result<contract> load_into(loaded_file& file, std::string_view source,
@@ -243,17 +243,19 @@ run_outcome compiled_program::run_check(std::string_view table_name, const value
   return made;
 }
 
-run_outcome compiled_program::run_test(std::string_view sentence, test_host& on) {
+run_outcome compiled_program::run_test(std::string_view sentence, test_host& on,
+                                       std::uint64_t& purse) {
   const auto found = main_.tests.find(sentence);
   if (found == main_.tests.end()) return refused(outcome::not_found, sentence);
   if (main_.busy) return refused(outcome::too_deep, declared_.name);
   run_in_progress work{.declared = &declared_, .meter = nullptr, .on = nullptr, .test_on = &on};
   const at_work scope(main_, work);
-  auto end = main_.box.run_sealed(limits_.test_gas, [&](lua_State* lua) {
+  auto end = main_.box.run_sealed(std::min(purse, limits_.test_gas), [&](lua_State* lua) {
     lua_rawgeti(lua, LUA_REGISTRYINDEX, found->second);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, main_.test_tool);
     lua_call(lua, 1, 0);
   });
+  purse -= std::min(purse, end.spent);
   return outcome_of(std::move(end), {});
 }
 

@@ -53,8 +53,14 @@ public:
   /// if not, with the code that the check gave, or else the table's name.
   virtual run_outcome run_check(std::string_view table_name, const value_map& row,
                                 gas_meter& gas) = 0;
-  /// One of the contract's own tests. `text` says what was expected and what came.
-  virtual run_outcome run_test(std::string_view sentence, test_host& on) = 0;
+  /// One of the contract's own tests, with at most as much gas as there is in `purse`, from
+  /// which it is paid. `text` says what was expected and what came.
+  virtual run_outcome run_test(std::string_view sentence, test_host& on,
+                               std::uint64_t& purse) = 0;
+  run_outcome run_test(std::string_view sentence, test_host& on) {
+    auto enough = UINT64_MAX;
+    return run_test(sentence, on, enough);
+  }
 };
 
 /// An action's parameters, each as its type asks. Refusals: missing_field, unknown_field,

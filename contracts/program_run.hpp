@@ -49,8 +49,10 @@ auto ask_host(lua_State* lua, F&& call) {
   if (work.meter != nullptr) {
     if (auto paid = work.meter->charge(box.spent()); !paid) box.stop(lua, paid.error());
   }
+  if (work.test_on != nullptr) work.test_on->allow(box.left());
   auto answer = call(work);
   if (work.meter != nullptr) box.give_gas(work.meter->left());
+  if (work.test_on != nullptr) box.spend(lua, work.test_on->take_used());
   if (!answer) box.stop(lua, answer.error());
   return answer;
 }

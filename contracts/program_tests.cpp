@@ -90,10 +90,12 @@ static int test_time(lua_State* lua) {
 
 static tried perform(lua_State* lua, const std::string& contract, const std::string& action,
                      const value_map& params) {
-  sandbox::of(lua).spend(lua, vm_prices.host);
-  auto came = run_of(lua).test_on->perform(contract, action, params);
-  // Every node runs a candidate's tests before anybody has voted for it.
-  sandbox::of(lua).spend(lua, came.gas);
+  auto& box = sandbox::of(lua);
+  box.spend(lua, vm_prices.host);
+  auto& mesh = *run_of(lua).test_on;
+  mesh.allow(box.left());
+  auto came = mesh.perform(contract, action, params);
+  box.spend(lua, mesh.take_used());
   return came;
 }
 

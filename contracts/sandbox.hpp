@@ -63,6 +63,7 @@ public:
   /// What was spent is paid for; from now on so much may be spent.
   void give_gas(std::uint64_t left);
   std::uint64_t spent() const { return spent_; }
+  std::uint64_t left() const { return gas_; }
   /// Takes the price of work, or ends the run. In a file that is being read: steps.
   void spend(lua_State* lua, std::uint64_t gas);
   [[noreturn]] void stop(lua_State* lua, stop_reason why);

@@ -107,6 +107,8 @@ public:
   /// changed. Its work is paid for beside the operation's gas (activation_gas). Refusal:
   /// block_full.
   checked<std::optional<std::string>> activate(std::string_view source);
+  /// For work that is nobody's operation: its activations may use no more than this.
+  void limit_activation(std::uint64_t gas) { activation_limit_ = gas; }
   void set_frozen(std::string_view contract, bool frozen);
   /// What is in force now, if this operation has changed it; else null.
   contract_set_ptr new_rules() const { return sets_.empty() ? nullptr : sets_.back(); }
@@ -172,7 +174,7 @@ private:
   const table_source& below_;
   call_facts facts_;
   code_runner* runner_ = nullptr;
-  std::uint64_t gas_used_ = 0, gas_limit_;
+  std::uint64_t gas_used_ = 0, gas_limit_, activation_limit_ = activation_gas;
   effect_counts effects_;
   std::vector<event> events_;
   std::size_t event_bytes_ = 0;

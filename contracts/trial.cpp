@@ -40,6 +40,7 @@ public:
           {std::string(full.substr(0, cut)), std::string(full.substr(cut + 1))});
   }
   const mesh_facts& made() const { return made_; }
+  std::size_t count() const { return made_.nodes.size() + made_.accounts.size(); }
   bool names_tier(std::string_view node) const { return tiers_.contains(node); }
   /// A node that only rights named so far gets its tier from the test.
   void set_tier(std::string_view node, tier at) {
@@ -64,9 +65,10 @@ private:
 /// One test's mesh: as a node executes, but each operation is a block that is stored at once.
 class little_mesh final : public test_host {
 public:
+  /// `code` compiles each contract once for all tests.
   little_mesh(const contract_entry& tested, const std::vector<contract_entry>& others,
-              const vm_limits& limits)
-      : tested_(tested.declared.name), code_(limits) {
+              engine& code)
+      : tested_(tested.declared.name), code_(code) {
     entries_ = builtin_entries();
     for (const auto& each : others)
       if (each.native == nullptr && each.declared.name != tested_) entries_.push_back(each);
@@ -79,6 +81,9 @@ public:
     if (auto named = name_actor(usual_account, tier::level1); !named) return named.error();
     return {};
   }
+
+  void allow(std::uint64_t gas) override { allowed_ = gas; }
+  std::uint64_t take_used() override { return std::exchange(used_, 0); }
 
   checked<void> become(std::string_view account, std::optional<tier> level) override {
     const auto cut = account.find('@');
@@ -99,11 +104,15 @@ public:
 
   tried perform(std::string_view contract, std::string_view action,
                 const value_map& params) override {
+    if (below_.size_bytes() > max_trial_bytes)
+      return {.why = outcome::out_of_memory, .detail = "rows", .returned = {}};
     over_.begin_block(++height_);
     tried said;
     contract_set_ptr next;
     {
-      transaction on(*rules_, over_, below_, facts());
+      transaction on(*rules_, over_, below_, facts(),
+                     std::min(allowed_, default_operation_gas));
+      on.limit_activation(allowed_);
       on.run_code_by(&code_);
       auto came = code_.perform(on, contract.empty() ? tested_ : contract, action, params);
       if (came) {
@@ -114,9 +123,9 @@ public:
         said.why = came.error().why;
         said.detail = came.error().detail;
       }
-      said.gas = on.gas_used();
+      used_ += on.gas_used();
     }
-    if (next != nullptr) rules_ = std::move(next);
+    if (next != nullptr) take_over(std::move(next));
     const auto made = over_.end_block();
     below_.apply(height_, made.changes, made.indexes);
     over_.stored(height_);
@@ -137,6 +146,15 @@ public:
   }
 
 private:
+  void take_over(contract_set_ptr next) {
+    rules_ = std::move(next);
+    entries_.clear();
+    for (const auto& [name, entry] : rules_->contracts())
+      entries_.push_back(entry);
+    const auto kept = code_.prepare(*rules_);
+    TALLYMESH_INVARIANT(kept.has_value()); // all of them were compiled as they came in force
+  }
+
   /// The rights of contracts name parties, so that a new one makes another set.
   result<void> name_actor(std::string_view account, std::optional<tier> level) {
     account_ = std::string(account.substr(0, account.find('@')));
@@ -147,10 +165,25 @@ private:
     const bool placed = level && !known_.names_tier(node_);
     if (placed) known_.set_tier(node_, *level);
     if (rules_ != nullptr && !fresh && !placed) return {};
+    used_ += price_of_rules();
+    if (used_ > allowed_) return {}; // the test ends for it
     auto made = contract_set::make(known_.made(), entries_);
     if (!made) return made.error();
+    if (rules_ != nullptr)
+      for (const auto& each : entries_)
+        if (rules_->is_frozen(each.declared.name))
+          made = (*made)->with_frozen(each.declared.name, true);
     rules_ = std::move(*made);
     return code_.prepare(*rules_);
+  }
+
+  /// All contracts are copied and looked at.
+  std::uint64_t price_of_rules() const {
+    constexpr std::uint64_t contract = 20'000, party = 1'000;
+    std::uint64_t price = party * known_.count();
+    for (const auto& each : entries_)
+      price += contract + each.source.size();
+    return price;
   }
 
   call_facts facts() {
@@ -173,9 +206,10 @@ private:
   template <class F>
   auto looking(F read) -> decltype(read(std::declval<host&>())) {
     over_.begin_block(height_ + 1);
-    transaction on(*rules_, over_, below_, facts());
+    transaction on(*rules_, over_, below_, facts(), std::min(allowed_, default_operation_gas));
     transaction_host through(code_, on, *rules_->find_entry(tested_));
     auto found = read(through);
+    used_ += on.gas_used();
     on.rewind();
     over_.end_block();
     over_.stored(height_ + 1);
@@ -183,7 +217,7 @@ private:
   }
 
   std::string tested_;
-  engine code_; ///< its programs are not the one whose test runs
+  engine& code_; ///< its programs are not the one whose test runs
   std::vector<contract_entry> entries_;
   parties known_;
   contract_set_ptr rules_;
@@ -192,6 +226,7 @@ private:
   block_height height_ = 0;
   std::int64_t time_ms_ = usual_time_ms;
   std::string account_, node_;
+  std::uint64_t allowed_ = UINT64_MAX, used_ = 0;
 };
 
 class trial_of final : public trial {
@@ -199,19 +234,19 @@ public:
   trial_of(std::unique_ptr<program> tester, contract_entry tested,
            std::vector<contract_entry> others, const vm_limits& limits)
       : tester_(std::move(tester)), tested_(std::move(tested)), others_(std::move(others)),
-        limits_(limits) {}
+        code_(limits) {}
 
   const contract& declared() const override { return tested_.declared; }
 
-  run_outcome run(std::string_view sentence) override {
-    little_mesh on(tested_, others_, limits_);
+  run_outcome run(std::string_view sentence, std::uint64_t& purse) override {
+    little_mesh on(tested_, others_, code_);
     if (const auto good = on.start(); !good)
       return {outcome::contract_error, {}, {}, good.error().context};
-    return tester_->run_test(sentence, on);
+    return tester_->run_test(sentence, on, purse);
   }
 
-  result<void> try_mesh() const {
-    little_mesh on(tested_, others_, limits_);
+  result<void> try_mesh() {
+    little_mesh on(tested_, others_, code_);
     return on.start();
   }
 
@@ -219,7 +254,7 @@ private:
   std::unique_ptr<program> tester_;
   contract_entry tested_;
   std::vector<contract_entry> others_;
-  vm_limits limits_;
+  engine code_;
 };
 
 } // namespace

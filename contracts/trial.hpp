@@ -8,6 +8,9 @@
 
 namespace tallymesh::contracts {
 
+/// What the rows of one test may take in memory.
+constexpr std::size_t max_trial_bytes = 64 * 1024 * 1024;
+
 class trial {
 public:
   /// `others`: what else is in force, for a contract that calls or names others. Errors: those
@@ -20,7 +23,12 @@ public:
 
   virtual const contract& declared() const = 0;
   /// One of `declared().tests`. `text` says what was expected, what came, and in which line.
-  virtual run_outcome run(std::string_view sentence) = 0;
+  /// Its gas comes out of `purse`, which tests of one contract share.
+  virtual run_outcome run(std::string_view sentence, std::uint64_t& purse) = 0;
+  run_outcome run(std::string_view sentence) {
+    auto enough = UINT64_MAX;
+    return run(sentence, enough);
+  }
 };
 
 } // namespace tallymesh::contracts

@@ -105,6 +105,7 @@ public:
   result<stored_block> block(block_height height) const;
   result<tallymesh::execution> execution_of(block_height height) const;
   result<stored_row> row(std::string_view table, bytes_view key) const;
+  result<std::uint64_t> records(std::string_view table) const; ///< live rows
   result<void>
   walk_rows(std::string_view table, const walk_range& wanted,
             const std::function<bool(bytes_view key, const stored_row&)>& visit) const;

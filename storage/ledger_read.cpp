@@ -484,6 +484,13 @@ result<stored_row> ledger_view::row(std::string_view table, bytes_view key) cons
   return environment::guarded([&] { return one_row(at_, table, key); });
 }
 
+result<std::uint64_t> ledger_view::records(std::string_view table) const {
+  return environment::guarded([&] {
+    const auto found = find_table(at_, table);
+    return found ? found->records : 0;
+  });
+}
+
 result<void> ledger_view::walk_rows(
     std::string_view table, const walk_range& wanted,
     const std::function<bool(bytes_view key, const stored_row&)>& visit) const {

@@ -1,5 +1,6 @@
 #include "actors/contract_executor/machine.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace tallymesh::contract_executor {
@@ -89,10 +90,6 @@ public:
   executed_block finish() {
     auto written = on_.newer.end_block();
     made_.changes = std::move(written.changes);
-    if (on_.runs.has_more()) {
-      const auto kept = on_.runs.prepare(*in_force_);
-      TALLYMESH_INVARIANT(kept.has_value()); // all of them were compiled as they came in force
-    }
     return {std::move(made_), std::move(written.indexes), std::move(in_force_)};
   }
 
@@ -112,7 +109,9 @@ private:
                                  .lane = answer.lane,
                                  .position = answer.position,
                                  .height = made_.height,
-                                 .time_ms = made_.time_ms});
+                                 .time_ms = made_.time_ms},
+                                gas_of_one());
+    if (on_.purse != nullptr) work.limit_activation(*on_.purse);
     work.run_code_by(&on_.runs);
     auto verdict = work.charge(contracts::prices.operation);
     if (verdict) {
@@ -125,10 +124,26 @@ private:
     }
     answer.changes = work.changes();
     answer.gas = work.gas_used();
+    if (on_.purse != nullptr) *on_.purse -= std::min(*on_.purse, answer.gas);
     answer.effects = work.effects();
     answer.events = work.take_events();
     // From the next operation on; only operations of one block can be of several versions.
-    if (auto changed = work.new_rules()) in_force_ = std::move(changed);
+    auto changed = work.new_rules();
+    // What it compiled is kept if that is in force now; a candidate that was refused is not,
+    // for a block may hold many. And a version that is not in force any more goes.
+    const bool prepare = changed != nullptr || on_.runs.has_more();
+    if (changed != nullptr) in_force_ = std::move(changed);
+    if (prepare) keep_what_is_needed();
+  }
+
+  std::uint64_t gas_of_one() const {
+    return on_.purse == nullptr ? contracts::default_operation_gas
+                                : std::min(*on_.purse, contracts::default_operation_gas);
+  }
+
+  void keep_what_is_needed() const {
+    const auto kept = on_.runs.prepare(*in_force_);
+    TALLYMESH_INVARIANT(kept.has_value()); // all of them were compiled as they came in force
   }
 
   /// The order of these checks is the contract's (contracts/README.md): all nodes name the same

@@ -38,6 +38,9 @@ struct tables {
   std::function<bool(node_index lane, const operation_id&)> executed;
   contracts::engine& runs; ///< holds what the contracts in force need
   contracts::contract_set_ptr rules;
+  /// What all operations together may still use; null: each what it may. Of a node that looks
+  /// what would happen: the chain has no such thing.
+  std::uint64_t* purse = nullptr;
 };
 
 struct executed_block {

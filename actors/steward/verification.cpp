@@ -44,19 +44,26 @@ T sure(result<T> read, const surroundings& at) {
 
 // --- the file by itself
 
-void run_tests(findings& into, const std::string& source, const contracts::contract_set& now) {
+void run_tests(findings& into, const std::string& source, const contracts::contract_set& now,
+               std::uint64_t& purse) {
   std::vector<contracts::contract_entry> others;
   for (const auto& [name, each] : now.contracts())
     others.push_back(each);
   auto tests = contracts::trial::make(source, "contract", others);
   if (!tests) return into.refuse(tests.error().context);
+  auto left = std::min(purse, tests_gas);
+  purse -= left;
   for (const auto& sentence : (*tests)->declared().tests) {
-    const auto came = (*tests)->run(sentence);
+    const auto came = (*tests)->run(sentence, left);
+    if (!came.ok() && left == 0)
+      return into.refuse("its tests together take more than " + std::to_string(tests_gas)
+                         + " gas; the one that went beyond it is \"" + sentence + "\"");
     if (came.ok())
       ++into.tests;
     else
       into.refuse("test \"" + sentence + "\": " + came.text);
   }
+  purse += left;
 }
 
 // --- the rows there are
@@ -80,33 +87,35 @@ struct trial_activation {
 };
 trial_activation activate(const std::string& source, const contracts::contract_set& now,
                           const storage::ledger_head& head, contracts::overlay& over,
-                          const contracts::table_source& below, contracts::engine& code) {
+                          const contracts::table_source& below, contracts::engine& code,
+                          std::uint64_t& purse) {
   contracts::transaction on(now, over, below, facts_at(head, now));
   on.run_code_by(&code);
+  on.limit_activation(purse);
   auto why = on.activate(source);
+  purse -= std::min(purse, on.gas_used());
   if (!why) return {std::string(to_string(why.error().why)) + " " + why.error().detail, {}};
   return {std::move(*why), on.new_rules()};
 }
 
-std::uint64_t count_rows(const contracts::contract& of, const contracts::table_source& in) {
+std::uint64_t count_rows(const contracts::contract& of, const storage::ledger_view& in,
+                         const surroundings& at) {
   std::uint64_t rows = 0;
   for (const auto& each : of.tables)
-    in.rows(each.full_name, {}, [&](bytes_view, const contracts::held_row& held) {
-      rows += held.row.has_value();
-      return true;
-    });
+    rows += sure(in.records(each.full_name), at);
   return rows;
 }
 
 void fit_rows(findings& into, const std::string& source, const contracts::contract& declared,
-              const contracts::contract_set& now, const storage::ledger_head& head,
-              const contracts::table_source& below) {
+              const contracts::contract_set& now, const storage::ledger_view& ledger,
+              const storage::ledger_head& head, const contracts::table_source& below,
+              const surroundings& at, std::uint64_t& purse) {
   contracts::engine code;
   if (const auto ready = code.prepare(now); !ready) return into.refuse(ready.error().context);
   contracts::overlay over;
   over.begin_block(head.height + 1);
-  into.rows = count_rows(declared, below);
-  if (auto tried = activate(source, now, head, over, below, code); tried.why_not)
+  into.rows = count_rows(declared, ledger, at);
+  if (auto tried = activate(source, now, head, over, below, code, purse); tried.why_not)
     into.refuse(std::move(*tried.why_not));
 }
 
@@ -137,6 +146,14 @@ std::optional<std::vector<batch_ptr>> batches_of(const storage::stored_block& x,
   return in_order;
 }
 
+std::size_t size_of(const execution& x) {
+  std::size_t size = 0;
+  for (const auto& each : x.changes)
+    size += each.key.size() + (each.before ? each.before->size() : 0)
+            + (each.after ? each.after->size() : 0);
+  return size;
+}
+
 /// Oldest first; none from before the contracts in force were changed.
 std::vector<past_block> recent_blocks(const storage::ledger_view& ledger,
                                       const storage::ledger_head& head,
@@ -146,7 +163,8 @@ std::vector<past_block> recent_blocks(const storage::ledger_view& ledger,
   auto here = head.height == 0 ? storage::stored_block{} : sure(ledger.block(head.height), at);
   for (auto height = head.height; height > 0 && found.size() < replayed_blocks; --height) {
     auto done = sure(ledger.execution_of(height), at);
-    if (changed_contracts(done)) break;
+    size += size_of(done);
+    if (changed_contracts(done) || size > replayed_bytes) break;
     auto before = height == 1 ? storage::stored_block{} : sure(ledger.block(height - 1), at);
     auto batches = batches_of(here, before.full_cut, at);
     if (!batches) break;
@@ -183,8 +201,8 @@ std::string outcome_text(const receipt& x) {
 /// What an operation left in the tables.
 std::vector<const change*> rows_of(const execution& in, std::uint32_t position) {
   std::vector<const change*> rows;
-  for (const auto& each : in.changes)
-    if (each.position == position) rows.push_back(&each);
+  for (const auto& each : std::ranges::equal_range(in.changes, position, {}, &change::position))
+    rows.push_back(&each);
   return rows;
 }
 
@@ -239,7 +257,7 @@ private:
 void replay(findings& into, const std::string& source, const contracts::contract& declared,
             const contracts::contract_set& now, const storage::ledger_view& ledger,
             const storage::ledger_head& head, const contracts::table_source& below,
-            const surroundings& at) {
+            const surroundings& at, std::uint64_t& purse) {
   const auto blocks = recent_blocks(ledger, head, at);
   if (blocks.empty() || now.find_contract(declared.name) == nullptr) return;
   contracts::engine code;
@@ -247,7 +265,7 @@ void replay(findings& into, const std::string& source, const contracts::contract
   contracts::overlay over;
   over.begin_block(blocks.front().result.height - 1);
   undo(blocks, now, over, below);
-  auto tried = activate(source, now, head, over, below, code);
+  auto tried = activate(source, now, head, over, below, code, purse);
   over.end_block();
   if (tried.why_not)
     return into.note("not replayed, for it could not have been in force at height "
@@ -260,11 +278,17 @@ void replay(findings& into, const std::string& source, const contracts::contract
   const auto executed = [&](node_index lane, const operation_id& id) {
     return !known.contains({lane, id});
   };
-  const contract_executor::tables on{over, below, executed, code, tried.rules};
+  contract_executor::tables on{over, below, executed, code, tried.rules, &purse};
   comparison compared(into, declared.name);
   for (const auto& each : blocks) {
     const auto would = at.executor.execute(*each.block, each.batches, each.result.previous, on);
+    if (purse == 0) {
+      into.note("not replayed from height " + std::to_string(each.result.height)
+                + " on, for that takes too much gas");
+      break;
+    }
     compared.add(each, would.result);
+    on.rules = would.rules;
   }
   compared.finish();
 }
@@ -273,6 +297,7 @@ void replay(findings& into, const std::string& source, const contracts::contract
 
 findings verify(const std::string& source, const surroundings& at) {
   findings made;
+  auto purse = at.gas;
   const auto declared = contracts::parse(source, "contract");
   if (!declared) {
     made.refuse(declared.error().context);
@@ -287,14 +312,14 @@ findings verify(const std::string& source, const surroundings& at) {
   }),
        at);
   // Their limits are long, and nothing else should wait for them: outside of the view.
-  run_tests(made, source, *now);
+  run_tests(made, source, *now, purse);
   if (!made.good) return made;
   sure(at.ledger.look([&](const storage::ledger_view& seen) {
     const view_tables below(seen, at.fail);
     const auto head = sure(seen.head(), at);
     now = read_rules(below);
-    fit_rows(made, source, *declared, *now, head, below);
-    if (made.good) replay(made, source, *declared, *now, seen, head, below, at);
+    fit_rows(made, source, *declared, *now, seen, head, below, at, purse);
+    if (made.good) replay(made, source, *declared, *now, seen, head, below, at, purse);
   }),
        at);
   return made;

@@ -24,10 +24,16 @@ struct findings {
   std::string text(std::size_t most) const;
 };
 
+/// All work on one candidate comes out of one purse: its tests may take the first part of it,
+/// so that enough is left to put it in force; the past is replayed with the rest.
+constexpr std::uint64_t verification_gas = 12'000'000'000;
+constexpr std::uint64_t tests_gas = 2'000'000'000;
+
 /// Of the past, what is replayed at most.
 constexpr std::size_t replayed_blocks = 64;
 constexpr std::size_t replayed_operations = 500; ///< of any contract
-constexpr std::size_t replayed_bytes = 16 * 1024 * 1024;
+/// Of batches, and of what executing them gave.
+constexpr std::size_t replayed_bytes = 32 * 1024 * 1024;
 constexpr std::size_t told_differences = 5;
 
 struct surroundings {
@@ -36,6 +42,7 @@ struct surroundings {
   const storage::batch_store& batches;
   /// A ledger that cannot be read ends the process: it must not return.
   void (*fail)(const error&);
+  std::uint64_t gas = verification_gas;
 };
 
 /// Whatever the source, it ends: each part has its limit of work.
