@@ -226,7 +226,10 @@ std::string section::full(std::string_view key) const {
 
 const toml_value* section::find(std::string_view key) const {
   for (const auto& [name, each] : *table_)
-    if (name == key) return &each;
+    if (name == key) {
+      state_->lines[full(key)] = each.line;
+      return &each;
+    }
   return nullptr;
 }
 
@@ -277,6 +280,14 @@ void section::address(std::string_view key, endpoint& out, presence need) {
     return fail(key,
                 "is " + in_quotes(read) + ", expected \"host:port\" with a port of 1 to 65535");
   out = std::move(*parsed);
+}
+
+void section::flag(std::string_view key, bool& out) {
+  const auto* found = find(key);
+  if (found == nullptr) return;
+  const auto* read = std::get_if<bool>(&found->data);
+  if (read == nullptr) return fail(key, "is " + describe(*found) + ", expected true or false");
+  out = *read;
 }
 
 void section::path(std::string_view key, std::filesystem::path& out, presence need) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ enum class presence { required, optional };
 struct reading {
   std::string file;
   std::optional<error> failure;
+  std::map<std::string, std::size_t> lines{}; ///< of the keys that were read and are there
 
   void fail(std::size_t line, std::string_view key, std::string_view what);
 };
@@ -85,6 +87,7 @@ public:
   void name(std::string_view key, std::string& out, bool underscores = false);
   void address(std::string_view key, endpoint& out, presence need);
   /// Relative paths are relative to the folder of the file itself.
+  void flag(std::string_view key, bool& out);
   void path(std::string_view key, std::filesystem::path& out, presence need);
   template <class T>
   void number(std::string_view key, T& out, std::int64_t least, std::int64_t most) {

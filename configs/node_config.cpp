@@ -78,6 +78,35 @@ void read_log(section from, log_config& out) {
   from.path("file", out.file, presence::optional);
 }
 
+const std::vector<std::pair<std::string_view, introspection::role>> roles = {
+    {"read", introspection::role::read}, {"control", introspection::role::control}};
+
+/// An operator's key is no node's: what it says must never be taken for a node's word.
+void read_operators(const section& root, node_config& out) {
+  constexpr std::size_t most = 64;
+  for (auto& each : root.tables("operator", most, {"name", "key", "role"})) {
+    node_operator x;
+    std::string key;
+    each.name("name", x.name);
+    each.text("key", key, presence::required, 64);
+    each.choice("role", x.role, presence::required, roles);
+    if (root.state().failure) return;
+    const auto read = public_key::from_hex(key);
+    if (!read)
+      return each.fail("key", "is " + in_quotes(key) + ", expected 64 hexadecimal characters");
+    x.key = *read;
+    for (const auto& node : out.mesh.nodes)
+      if (node.link_key == x.key || node.vote_key == x.key)
+        return each.fail("key", "is a key of the node " + node.name
+                                    + ", expected a key that no node has");
+    for (const auto& other : out.operators)
+      if (other.key == x.key || other.name == x.name)
+        return each.fail(other.key == x.key ? "key" : "name",
+                         "is that of another operator, expected names and keys that differ");
+    out.operators.push_back(std::move(x));
+  }
+}
+
 void read_identity(section& root, node_config& out, const file_source& read) {
   root.name("node", out.node);
   root.path("genesis", out.genesis_file, presence::required);
@@ -115,7 +144,8 @@ result<node_config> parse_node(std::string_view text, const std::filesystem::pat
   reading state{file.string(), {}};
   section root(state, *document, "", 1,
                {"node", "genesis", "data_directory", "link_key_file", "vote_key_file", "link",
-                "gateway", "mempool", "consensus", "log", "durability"});
+                "gateway", "mempool", "consensus", "log", "durability", "introspection",
+                "operator"});
   auto link =
       root.table("link", {"listen", "handshake_timeout_ms", "heartbeat_ms", "peer_timeout_ms",
                           "reconnect_min_ms", "reconnect_max_ms", "queue_bytes"});
@@ -126,6 +156,7 @@ result<node_config> parse_node(std::string_view text, const std::filesystem::pat
   auto consensus = root.table("consensus", {"delta_ms"});
   auto log = root.table("log", {"level", "format", "file"});
   auto durability = root.table("durability", {"ledger"});
+  auto introspection = root.table("introspection", {"measure"});
 
   node_config out;
   out.file = file;
@@ -137,7 +168,11 @@ result<node_config> parse_node(std::string_view text, const std::filesystem::pat
   read_duration(consensus, "delta_ms", out.consensus.delta, 10, 60'000);
   read_log(log, out.log);
   durability.choice("ledger", out.durability.ledger, presence::optional, durabilities);
+  introspection.flag("measure", out.introspection.measure);
+  read_operators(root, out);
   if (state.failure) return std::move(*state.failure);
+  for (const auto& [key, line] : state.lines)
+    out.origins[key] = file.filename().string() + ":" + std::to_string(line);
   return out;
 }
 
@@ -149,13 +184,17 @@ result<node_config> load_node(const std::filesystem::path& file) {
 
 // --- overrides
 
+static constexpr const char* from_command_line = "command line";
+
 template <class E>
-static result<void> set_choice(E& out, std::string_view name, std::string_view text,
+static result<void> set_choice(node_config& config, E& out, std::string_view name,
+                               std::string_view text,
                                const std::vector<std::pair<std::string_view, E>>& choices) {
   std::string expected;
   for (const auto& [each, meaning] : choices) {
     if (each == text) {
       out = meaning;
+      config.origins[std::string(name)] = from_command_line;
       return {};
     }
     (expected += expected.empty() ? "" : ", ") += each;
@@ -175,6 +214,7 @@ result<void> set_data_directory(node_config& out, std::string_view text) {
   if (text.empty() || text.size() > 4096)
     return make_error(errc::bad_config, "data_directory: expected a path of 1 to 4096 bytes");
   out.data_directory = text;
+  out.origins["data_directory"] = from_command_line;
   return {};
 }
 
@@ -182,6 +222,7 @@ result<void> set_link_listen(node_config& out, std::string_view text) {
   auto parsed = parse_endpoint("link.listen", text);
   if (!parsed) return parsed.error();
   out.link.listen = std::move(*parsed);
+  out.origins["link.listen"] = from_command_line;
   return {};
 }
 
@@ -191,19 +232,20 @@ result<void> set_gateway_listen(node_config& out, std::string_view text) {
   if (!out.gateway.uses_tls() && !parsed->is_loopback())
     return make_error(errc::bad_config, "gateway.listen: " + plain_outside(*parsed));
   out.gateway.listen = std::move(*parsed);
+  out.origins["gateway.listen"] = from_command_line;
   return {};
 }
 
 result<void> set_log_level(node_config& out, std::string_view text) {
-  return set_choice(out.log.level, "log.level", text, log_levels);
+  return set_choice(out, out.log.level, "log.level", text, log_levels);
 }
 
 result<void> set_log_format(node_config& out, std::string_view text) {
-  return set_choice(out.log.format, "log.format", text, log_formats);
+  return set_choice(out, out.log.format, "log.format", text, log_formats);
 }
 
 result<void> set_ledger_durability(node_config& out, std::string_view text) {
-  return set_choice(out.durability.ledger, "durability.ledger", text, durabilities);
+  return set_choice(out, out.durability.ledger, "durability.ledger", text, durabilities);
 }
 
 // --- keys
@@ -227,6 +269,60 @@ result<node_keys> load_keys(const node_config& node) {
   auto vote = load_key(node.vote_key_file, self.vote_key, node, "vote_key");
   if (!vote) return vote.error();
   return node_keys{std::move(*link), std::move(*vote)};
+}
+
+// --- what is in force
+
+template <class E>
+static std::string name_in(const std::vector<std::pair<std::string_view, E>>& choices, E x) {
+  for (const auto& [name, each] : choices)
+    if (each == x) return std::string(name);
+  return "?";
+}
+
+std::vector<config_value> values_of(const node_config& x) {
+  std::vector<config_value> out;
+  const auto add = [&](std::string key, std::string text, const char* otherwise = "default") {
+    const auto from = x.origins.find(key);
+    auto origin = from != x.origins.end() ? from->second : std::string(otherwise);
+    out.push_back({std::move(key), std::move(text), std::move(origin)});
+  };
+  const auto number = [](auto n) { return std::to_string(n); };
+  add("node", x.node);
+  add("genesis", x.genesis_file.string());
+  add("data_directory", x.data_directory.string());
+  add("link_key_file", x.link_key_file.string());
+  add("vote_key_file", x.vote_key_file.string());
+  add("link.listen", x.link.listen.to_text(), "genesis");
+  add("link.handshake_timeout_ms", number(x.link.handshake_timeout.count()));
+  add("link.heartbeat_ms", number(x.link.heartbeat.count()));
+  add("link.peer_timeout_ms", number(x.link.peer_timeout.count()));
+  add("link.reconnect_min_ms", number(x.link.reconnect_min.count()));
+  add("link.reconnect_max_ms", number(x.link.reconnect_max.count()));
+  add("link.queue_bytes", number(x.link.queue_bytes));
+  add("gateway.listen", x.gateway.listen.to_text());
+  add("gateway.tls_certificate", x.gateway.tls_certificate.string());
+  add("gateway.tls_key", x.gateway.tls_key.string());
+  add("gateway.tokens_file", x.gateway.tokens_file.string());
+  add("gateway.max_connections", number(x.gateway.max_connections));
+  add("gateway.max_request_bytes", number(x.gateway.max_request_bytes));
+  add("mempool.batch_bytes", number(x.mempool.batch_bytes), "genesis");
+  add("mempool.batch_delay_ms", number(x.mempool.batch_delay.count()));
+  add("mempool.queue_bytes", number(x.mempool.queue_bytes));
+  add("mempool.queue_operations", number(x.mempool.queue_operations));
+  add("consensus.delta_ms", number(x.consensus.delta.count()));
+  add("log.level", name_in(log_levels, x.log.level));
+  add("log.format", name_in(log_formats, x.log.format));
+  add("log.file", x.log.file.empty() ? "standard error" : x.log.file.string());
+  add("durability.ledger", name_in(durabilities, x.durability.ledger));
+  add("introspection.measure", x.introspection.measure ? "true" : "false");
+  for (std::size_t i = 0; i < x.operators.size(); ++i) {
+    const auto prefix = "operator[" + std::to_string(i) + "].";
+    add(prefix + "name", x.operators[i].name);
+    add(prefix + "key", x.operators[i].key.hex());
+    add(prefix + "role", std::string(to_string(x.operators[i].role)));
+  }
+  return out;
 }
 
 } // namespace tallymesh::configs

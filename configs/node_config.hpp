@@ -4,6 +4,7 @@
 #pragma once
 
 #include "configs/genesis.hpp"
+#include "messages/introspection.hpp"
 
 #include <chrono>
 
@@ -61,6 +62,17 @@ struct durability_config {
   ledger_durability ledger = ledger_durability::synced;
 };
 
+/// Whose key may look into this node by `tally shell`, and whether it may also act.
+struct node_operator {
+  std::string name;
+  public_key key;
+  introspection::role role{};
+};
+
+struct introspection_config {
+  bool measure = true; ///< count messages and time of every actor
+};
+
 struct node_config {
   std::filesystem::path file;
   std::string node;
@@ -75,7 +87,18 @@ struct node_config {
   consensus_config consensus;
   log_config log;
   durability_config durability;
+  introspection_config introspection;
+  std::vector<node_operator> operators;
+  /// Where each value that is no default comes from: "node.toml:12", "command line". By full
+  /// key.
+  std::map<std::string, std::string> origins;
 };
+
+/// Every value in force, with where it comes from, for a person; no key, no token.
+struct config_value {
+  std::string key, value, origin;
+};
+std::vector<config_value> values_of(const node_config& x);
 
 /// Reads the file and the genesis it names. Does not open keys, tokens or data.
 /// Errors: not_found, too_large, bad_config.

@@ -29,6 +29,23 @@ using down_atom = caf::atom_constant<caf::atom("down")>;
 /// To peer links: (sink_atom, caf::actor): deliver here from now on; every peer is announced
 /// again, up or down, because what was said to the sink before may be lost.
 using sink_atom = caf::atom_constant<caf::atom("sink")>;
+// --- between peer links and the introspector: connections of operators, which are no peers
+
+/// To peer links: (operators_atom, caf::actor): deliver what operators say here from now on;
+/// those that are connected are announced again. And (operators_atom, operator_list): who may
+/// connect from now on; whose key is no longer there is cut.
+using operators_atom = caf::atom_constant<caf::atom("operators")>;
+/// To the introspector: (operator_up_atom, session, public_key of the operator, address,
+/// caf::actor handle), (frame_atom, session, shared_frame), (operator_down_atom, session).
+using operator_up_atom = caf::atom_constant<caf::atom("op_up")>;
+using operator_down_atom = caf::atom_constant<caf::atom("op_down")>;
+/// To peer links: (cut_atom, session): end this operator's connection, and let its key in
+/// again only after a while.
+using cut_atom = caf::atom_constant<caf::atom("cut")>;
+/// To peer links: (fault_atom, node_index, for_ms): take the link to this peer down and let
+/// none come up for so long. An operator's order, to see what the mesh then does.
+using fault_atom = caf::atom_constant<caf::atom("fault")>;
+
 /// A request to peer links: (port_atom) -> std::uint16_t, the port that is really listened on.
 using port_atom = caf::atom_constant<caf::atom("port")>;
 /// A request to any actor that can be looked into; peer links answer std::vector<link_info>.
@@ -53,4 +70,5 @@ struct link_info {
 } // namespace tallymesh
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::shared_frame)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::public_key)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<tallymesh::link_info>)

@@ -132,12 +132,16 @@ digest genesis_execution(const digest& chain) {
 }
 
 std::string_view name_of(const wire_message& x) {
+  return name_of_kind(static_cast<std::uint8_t>(x.index()));
+}
+
+std::string_view name_of_kind(std::uint8_t kind) {
   static constexpr std::string_view names[] = {
       "batch",       "have",          "fetch_batches", "fetched_batches", "proposal",
       "vote",        "certificate",   "status",        "fetch_block",     "fetched_block",
       "fetch_range", "fetched_range", "attestation"};
   static_assert(std::size(names) == std::variant_size_v<wire_message>);
-  return names[x.index()];
+  return kind < std::size(names) ? names[kind] : "unknown";
 }
 
 // Form only: whether signers, views and digests are right is for the machines to say.

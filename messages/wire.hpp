@@ -113,6 +113,8 @@ constexpr std::uint8_t lane_message_kinds = 4;
 
 /// The message's name for logs, metrics and the shell: "batch", "have", "vote", …
 std::string_view name_of(const wire_message& x);
+/// The same by a frame's first byte; "unknown" beyond the last.
+std::string_view name_of_kind(std::uint8_t kind);
 
 bytes make_frame(const wire_message& x);
 /// Checks what needs no knowledge of the mesh: encoding, hard limits, kinds that fit their

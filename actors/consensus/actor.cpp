@@ -27,7 +27,12 @@ struct actor_state {
   std::vector<effect> outbox;
   bool flush_due = false;
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  auto out = x.machine ? x.machine->describe(node::now().monotonic_ms) : value_map{};
+  put(out, "effects_waiting", value(static_cast<std::int64_t>(x.outbox.size())));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 recovered load(const node::context& context) {
   recovered from;

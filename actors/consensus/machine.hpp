@@ -168,8 +168,12 @@ public:
 
   std::vector<effect> handle(const event& happened);
   snapshot look() const;
+  /// All that a person may want to see: describe.cpp.
+  value_map describe(std::int64_t now_ms) const;
 
 private:
+  value_list describe_views() const;
+  value_list describe_peers(std::int64_t now_ms) const;
   enum class batches_state : std::uint8_t { unknown, asked, asked_certified, ready, invalid };
 
   /// A block that is not yet executed, or the last executed one.

@@ -26,7 +26,16 @@ struct actor_state {
   contracts::engine runs;
   contracts::contract_set_ptr rules; ///< in force after the last block executed
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  value_map out;
+  put(out, "executed_height", value(static_cast<std::int64_t>(x.height)));
+  put(out, "execution", x.execution.hex());
+  put(out, "blocks_waiting", value(static_cast<std::int64_t>(x.waiting.size())));
+  put(out, "blocks_not_stored_yet", value(static_cast<std::int64_t>(x.ahead.blocks())));
+  put(out, "bytes_not_stored_yet", value(static_cast<std::int64_t>(x.ahead.size_bytes())));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 template <class T>
 T read_or_end(result<T> x, std::string_view where) {

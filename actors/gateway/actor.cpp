@@ -42,7 +42,17 @@ struct actor_state {
   std::shared_ptr<token_holder> tokens = std::make_shared<token_holder>();
   std::shared_ptr<class server> server;
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  value_map out;
+  put(out, "listening", x.server != nullptr);
+  if (x.server) put(out, "port", value(static_cast<std::int64_t>(x.server->bound_port())));
+  put(out, "contracts",
+      value(
+          static_cast<std::int64_t>(x.context ? x.context->in_force.contracts()->size() : 0)));
+  put(out, "mempool_known", static_cast<bool>(x.mempool));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 admission verdict_of(mempool::admission x) {
   switch (x) {

@@ -13,7 +13,15 @@ struct actor_state {
   std::vector<storage::ledger_commit> waiting; ///< bounded by how far the executor runs ahead
   bool flush_due = false;
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  value_map out;
+  put(out, "blocks_waiting", value(static_cast<std::int64_t>(x.waiting.size())));
+  put(out, "first_waiting",
+      x.waiting.empty() ? value()
+                        : value(static_cast<std::int64_t>(x.waiting.front().result->height)));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 void flush(self_ptr self) {
   auto& state = self->state;

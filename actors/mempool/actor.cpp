@@ -37,7 +37,12 @@ struct actor_state {
       each->answer(std::vector<admission>(each->operations.size(), admission::overloaded));
   }
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  auto out = x.machine ? x.machine->describe(node::now().monotonic_ms) : value_map{};
+  put(out, "clients_waiting", value(static_cast<std::int64_t>(x.submissions.size())));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 recovered load(const node::context& context) {
   const auto head = context.ledger->head();
@@ -182,6 +187,9 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       [=](consensus::require_batches& x) {
         apply(self,
               batches_wanted{x.block, std::move(x.parent_cut), std::move(x.cut), x.certified});
+      },
+      [=](introspector::locate_atom, const operation_id& id) {
+        return self->state.machine && self->state.machine->waits(id);
       },
       [=](cut_finalized& x) { apply(self, std::move(x)); },
       [=](node::alarm_atom, std::int64_t at_ms) {

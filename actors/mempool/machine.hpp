@@ -167,6 +167,10 @@ public:
   /// given.
   std::vector<effect> handle(const event& happened);
   snapshot look() const;
+  /// All that a person may want to see: describe.cpp.
+  value_map describe(std::int64_t now_ms) const;
+  /// True if an operation with this id was accepted here and is not final.
+  bool waits(const operation_id& id) const;
 
 private:
   struct queued {

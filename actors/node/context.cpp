@@ -220,6 +220,7 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
   for (const auto& each : mesh.nodes)
     vote_keys.push_back(each.vote_key);
   const auto self = config.self; // taken before `config` is moved from
+  auto admitted = config.operators;
   const auto size = mesh.nodes.size();
   auto nodes = validator_set::make(mesh.chain, mesh.epoch, static_cast<std::uint16_t>(size));
   auto made = std::shared_ptr<context>(
@@ -233,7 +234,9 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
                   votes ? std::move(*votes) : nullptr,
                   status_board(size),
                   {},
-                  now().wall_ms});
+                  now().wall_ms,
+                  operators(std::move(admitted))});
+  introspector::measuring = made->config.introspection.measure;
   made->board.executed(head->height, head->time_ms, 0);
   auto rules = contracts::rules_in_force(
       made->executor.base(),

@@ -7,6 +7,7 @@
 #include "actors/contract_executor/machine.hpp"
 #include "actors/gateway/status.hpp"
 #include "actors/mempool/machine.hpp"
+#include "actors/node/children.hpp"
 #include "configs/node_config.hpp"
 #include "configs/tokens.hpp"
 #include "storage/batch_store.hpp"
@@ -70,6 +71,25 @@ private:
   std::deque<std::pair<block_height, contracts::contract_set_ptr>> coming_;
 };
 
+/// Whose keys may look into this node. Renewed when the config is read again.
+class operators {
+public:
+  using list = std::shared_ptr<const std::vector<configs::node_operator>>;
+  explicit operators(std::vector<configs::node_operator> first) { set(std::move(first)); }
+  void set(std::vector<configs::node_operator> x) {
+    const std::lock_guard guard(lock_);
+    list_ = std::make_shared<const std::vector<configs::node_operator>>(std::move(x));
+  }
+  list all() const {
+    const std::lock_guard guard(lock_);
+    return list_;
+  }
+
+private:
+  mutable std::mutex lock_;
+  list list_;
+};
+
 struct context {
   configs::node_config config;
   validator_set nodes;
@@ -83,7 +103,9 @@ struct context {
   mutable status_board board;
   mutable contract_board in_force;
   std::int64_t started_ms = 0; ///< since 1970
+  mutable operators admitted;
   mutable std::mutex evidence_file;
+  mutable child_board children;
 
   node_index self() const { return config.self; }
   const configs::genesis& genesis() const { return config.mesh; }

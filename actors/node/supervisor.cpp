@@ -3,6 +3,7 @@
 #include "actors/consensus/actor.hpp"
 #include "actors/contract_executor/actor.hpp"
 #include "actors/gateway/actor.hpp"
+#include "actors/introspector/actor.hpp"
 #include "actors/ledger_writer/actor.hpp"
 #include "actors/mempool/actor.hpp"
 #include "actors/node/switchboard.hpp"
@@ -24,10 +25,10 @@ constexpr milliseconds first_backoff{10};
 using restart_atom = caf::atom_constant<caf::atom("restart")>;
 
 /// Children that restart together. All but the core are families of one.
-enum class family : std::uint8_t { core, switchboard, links, gateway, steward };
+enum class family : std::uint8_t { core, switchboard, links, gateway, steward, introspector };
 std::string_view to_string(family x) {
   static constexpr std::string_view names[] = {"core actors", "switchboard", "peer links",
-                                               "gateway", "steward"};
+                                               "gateway",     "steward",     "introspector"};
   return names[static_cast<std::size_t>(x)];
 }
 
@@ -37,6 +38,7 @@ struct supervisor_state {
   link_factory make_links;
   std::map<caf::actor_addr, family> alive;
   wiring wired;
+  caf::actor introspector;
   std::deque<std::int64_t> restarts_ms;
   bool stopping = false;
 
@@ -45,11 +47,15 @@ struct supervisor_state {
         alive.begin(), alive.end(), [&](const auto& each) { return each.second == of; }));
   }
 };
-using self_ptr = caf::stateful_actor<supervisor_state>*;
+using self_ptr = introspector::inspected_actor<supervisor_state>*;
 
 const caf::actor& watch(self_ptr self, family of, const caf::actor& child) {
   self->monitor(child);
   self->state.alive.emplace(child.address(), of);
+  const auto* raw = caf::actor_cast<caf::abstract_actor*>(child);
+  const auto* named = dynamic_cast<const caf::local_actor*>(raw);
+  self->state.context->children.started(child, named != nullptr ? named->name() : "actor",
+                                        std::string(to_string(of)), now().wall_ms);
   return child;
 }
 
@@ -57,10 +63,11 @@ const caf::actor& watch(self_ptr self, family of, const caf::actor& child) {
 void rewire(self_ptr self) {
   const auto& wired = self->state.wired;
   const auto now_wired = std::make_shared<const wiring>(wired);
-  for (const auto& each :
-       {wired.core.ledger_writer, wired.core.contract_executor, wired.core.mempool,
-        wired.core.consensus, wired.switchboard, wired.gateway, wired.steward})
+  for (const auto& each : {wired.core.ledger_writer, wired.core.contract_executor,
+                           wired.core.mempool, wired.core.consensus, wired.switchboard,
+                           wired.gateway, wired.steward, self->state.introspector})
     self->send(each, wired_atom::value, now_wired);
+  self->send(wired.links, operators_atom::value, self->state.introspector);
 }
 
 void start_core(self_ptr self) {
@@ -73,6 +80,14 @@ void start_core(self_ptr self) {
       self, family::core, contract_executor::spawn_contract_executor(system, state.context));
   core.consensus = watch(self, family::core, consensus::spawn_consensus(system, state.context));
   core.mempool = watch(self, family::core, mempool::spawn_mempool(system, state.context));
+}
+
+std::vector<peer_link::operator_identity>
+identities(const std::vector<configs::node_operator>& from) {
+  std::vector<peer_link::operator_identity> out;
+  for (const auto& each : from)
+    out.push_back({each.name, each.key});
+  return out;
 }
 
 peer_link::link_settings settings_of_links(const context& context) {
@@ -96,7 +111,17 @@ peer_link::link_settings settings_of_links(const context& context) {
   x.timing.backoff_first = chosen.reconnect_min;
   x.timing.backoff_cap = chosen.reconnect_max;
   x.limits.queue.queue_bytes = chosen.queue_bytes;
+  x.operators = identities(*context.admitted.all());
   return x;
+}
+
+/// The introspector sees the new list before any link does.
+void renew_operators(self_ptr self, const configs::node_config& config) {
+  const auto& state = self->state;
+  state.context->admitted.set(config.operators);
+  self->send(state.wired.links, operators_atom::value,
+             std::make_shared<const std::vector<peer_link::operator_identity>>(
+                 identities(config.operators)));
 }
 
 void start(self_ptr self, family which) {
@@ -118,6 +143,10 @@ void start(self_ptr self, family which) {
     break;
   case family::steward:
     state.wired.steward = watch(self, which, steward::spawn_steward(system, state.context));
+    break;
+  case family::introspector:
+    state.introspector =
+        watch(self, which, introspector::spawn_introspector(system, state.context));
     break;
   }
 }
@@ -150,11 +179,18 @@ void restart_later(self_ptr self, family which, std::string_view reason) {
 /// The gateway drains first, while the rest can still finalize what it waits for.
 void stop_next(self_ptr self) {
   const auto& state = self->state;
-  for (const auto which :
-       {family::gateway, family::steward, family::links, family::switchboard, family::core})
+  for (const auto which : {family::gateway, family::steward, family::introspector,
+                           family::links, family::switchboard, family::core})
     if (state.living(which) > 0)
       return end_family(self, which, caf::exit_reason::user_shutdown);
   self->quit(caf::exit_reason::user_shutdown);
+}
+
+/// Why an actor ended, for a log and for people.
+std::string words_for(self_ptr self, const caf::error& reason) {
+  if (reason == caf::exit_reason::kill) return "killed";
+  if (reason == caf::exit_reason::user_shutdown) return "asked to end";
+  return self->system().render(reason);
 }
 
 void child_ended(self_ptr self, const caf::down_msg& down) {
@@ -163,11 +199,12 @@ void child_ended(self_ptr self, const caf::down_msg& down) {
   if (at == state.alive.end()) return;
   const auto which = at->second;
   state.alive.erase(at);
+  const auto reason = words_for(self, down.reason);
+  state.context->children.ended(down.source, reason, now().wall_ms);
   if (state.stopping) {
     if (state.living(which) == 0) stop_next(self);
     return;
   }
-  const auto reason = self->system().render(down.reason);
   if (which == family::core && state.living(which) > 0) {
     // What the others hold in memory no longer fits what is stored: they go too.
     spdlog::error("a core actor ended: {}", reason);
@@ -185,8 +222,10 @@ caf::behavior behaviour(self_ptr self, context_ptr context, link_factory links) 
     if (std::exchange(self->state.stopping, true)) return;
     stop_next(self);
   });
-  for (const auto which :
-       {family::core, family::switchboard, family::gateway, family::steward, family::links})
+  self->state.context->children.started(caf::actor_cast<caf::actor>(self), "node", "node",
+                                        now().wall_ms);
+  for (const auto which : {family::core, family::switchboard, family::gateway, family::steward,
+                           family::links, family::introspector})
     start(self, which);
   rewire(self);
   return {
@@ -201,7 +240,10 @@ caf::behavior behaviour(self_ptr self, context_ptr context, link_factory links) 
           self->send(wired.links, sink_atom::value, wired.switchboard);
       },
       [=](introspect_atom) { return std::make_shared<const wiring>(self->state.wired); },
-      [=](reload_atom) { self->send(self->state.wired.gateway, reload_atom::value); },
+      [=](reload_atom, const config_ptr& config) {
+        renew_operators(self, *config);
+        self->send(self->state.wired.gateway, reload_atom::value);
+      },
   };
 }
 

@@ -12,7 +12,15 @@ struct switchboard_state {
   core_actors core;
   std::map<node_index, caf::actor> peers;
 };
-using self_ptr = caf::stateful_actor<switchboard_state>*;
+value_map describe(const switchboard_state& x) {
+  value_map out;
+  value_list up;
+  for (const auto& [peer, handle] : x.peers)
+    up.emplace_back(x.context->genesis().nodes[peer].name);
+  put(out, "peers_up", std::move(up));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<switchboard_state>*;
 
 /// True for batch, have, fetch_batches and fetched_batches: the first alternatives of
 /// wire_message.

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "actors/consensus/machine.hpp"
+#include "actors/introspector/inspected.hpp"
 #include "actors/mempool/machine.hpp"
+#include "configs/node_config.hpp"
 #include "messages/caf_types.hpp"
 #include "storage/ledger.hpp"
 
@@ -31,7 +33,8 @@ using wired_atom = caf::atom_constant<caf::atom("wired")>;
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 /// An actor to itself, delayed: (alarm_atom, at_monotonic_ms).
 using alarm_atom = caf::atom_constant<caf::atom("alarm")>;
-/// To the gateway, and to the supervisor for it: read tokens and certificates again.
+/// To the supervisor, with what the config says now (config_ptr): operators are admitted as it
+/// says. To the gateway, alone: read tokens and certificates again.
 using reload_atom = caf::atom_constant<caf::atom("reload")>;
 /// The ledger writer to the executor: (stored_atom, height).
 using stored_atom = caf::atom_constant<caf::atom("stored")>;
@@ -45,6 +48,7 @@ struct submission {
 using submission_ptr = std::shared_ptr<const submission>;
 using commit_ptr = std::shared_ptr<const storage::ledger_commit>;
 using execution_ptr = std::shared_ptr<const tallymesh::execution>;
+using config_ptr = std::shared_ptr<const configs::node_config>;
 
 /// What every child of the supervisor does first: messages that it does not know are counted as
 /// nothing, and an exception ends it with a reason that the supervisor can log.
@@ -123,6 +127,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::node::wiring_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::node::submission_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::node::commit_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::node::execution_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::node::config_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::consensus::build_cut)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::consensus::require_batches)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::consensus::deliver)

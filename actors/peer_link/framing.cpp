@@ -57,7 +57,7 @@ result<void> frame_reader::read_header() {
                                | static_cast<std::uint32_t>(header_[3]) << 24;
   if (length == 0) return make_error(errc::malformed, "an empty frame");
   body_bytes_ = length - 1;
-  const auto limit = greeted_ ? limits::max_frame_bytes : hello_body_bytes;
+  const auto limit = greeted_ ? limit_bytes_ : hello_body_bytes;
   if (body_bytes_ > limit)
     return make_error(errc::too_large, "a frame of " + std::to_string(body_bytes_)
                                            + " bytes, more than " + std::to_string(limit));

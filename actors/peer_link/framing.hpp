@@ -43,6 +43,8 @@ public:
   /// are needed. After an error the stream cannot be read on. Errors: malformed (empty or
   /// unknown frame), too_large.
   result<std::optional<link_frame>> next(bytes_view& in);
+  /// Of the body of every frame from now on.
+  void set_limit(std::size_t bytes) { limit_bytes_ = bytes; }
 
 private:
   result<void> read_header();
@@ -52,6 +54,7 @@ private:
   std::size_t body_bytes_ = 0;
   link_frame frame_;
   bool greeted_ = false;
+  std::size_t limit_bytes_ = limits::max_frame_bytes;
 };
 
 } // namespace tallymesh::peer_link

@@ -26,6 +26,8 @@ constexpr std::size_t stranger_read_bytes = 4 * 1024;
 constexpr std::size_t link_read_bytes = 64 * 1024;
 constexpr std::size_t record_bytes = 16 * 1024; ///< the most that one TLS record holds
 constexpr std::uint8_t tls_handshake_record = 22;
+/// A link that carries frames needs no pings to live, but whoever looks at it wants to know.
+constexpr std::chrono::seconds round_trip_every{5};
 
 std::int64_t unix_ms() {
   return std::chrono::duration_cast<milliseconds>(
@@ -40,7 +42,8 @@ void cut(io::connection_handle handle) { ::shutdown(static_cast<int>(handle.id()
 } // namespace
 
 hub::hub(caf::actor_config& config, link_settings settings, caf::actor sink)
-    : broker(config), settings_(std::move(settings)), sink_(std::move(sink)),
+    : counted_broker(config), settings_(std::move(settings)), sink_(std::move(sink)),
+      operators_(std::make_shared<const std::vector<operator_identity>>(settings_.operators)),
       log_(settings_.timing.log_every, [](const std::string& line) { spdlog::warn(line); }),
       now_(steady_clock::now()), last_tick_(now_), jitter_(std::random_device{}()) {
   for (const auto& identity : settings_.peers) {
@@ -67,12 +70,13 @@ caf::behavior hub::make_behavior() {
     }
     return caf::sec::runtime_error;
   });
-  if (!open_door()) {
+  if (settings_.as_operator ? !make_identity() : !open_door()) {
     quit(caf::sec::cannot_open_port);
     return {[](tick_atom) {}};
   }
   for (auto& [index, slot] : peers_)
-    if (settings_.own_index < index) send(this, dial_atom::value, index); // the lower dials
+    if (settings_.as_operator || settings_.own_index < index) // the lower dials
+      send(this, dial_atom::value, index);
   delayed_anon_send(this, settings_.timing.tick, tick_atom::value);
   // Every handler first reads the clock, once.
   const auto timely = [this](auto act) {
@@ -145,6 +149,26 @@ caf::behavior hub::make_behavior() {
           else
             caf::anon_send(sink_, down_atom::value, index);
       },
+      [=, this](operators_atom, const caf::actor& sink) {
+        operators_sink_ = sink;
+        for (auto& [id, x] : connections_)
+          if (x->as_guest && x->at == connection::stage::up) announce(*x);
+      },
+      [=, this](cut_atom, std::uint64_t serial) {
+        timely([&] {
+          auto* x = by_serial(serial);
+          if (x != nullptr && x->as_guest) cut_operator(*x, "what it sends is no question");
+        });
+      },
+      [=, this](operators_atom, operator_list list) {
+        timely([&] { renew_operators(std::move(list)); });
+      },
+      [=, this](fault_atom, node_index index, std::int64_t for_ms) {
+        timely([&] {
+          if (auto i = peers_.find(index); i != peers_.end())
+            keep_down(i->second, milliseconds(for_ms));
+        });
+      },
       [=, this](port_atom) { return port_; },
       [=, this](introspect_atom) { return report(); },
   };
@@ -159,6 +183,7 @@ void hub::on_exit() {
   if (resolver_) send_exit(resolver_, caf::exit_reason::user_shutdown);
   resolver_ = nullptr;
   sink_ = nullptr;
+  operators_sink_ = nullptr;
   door_ = nullptr;
 }
 
@@ -170,13 +195,18 @@ bool hub::cleanup(caf::error&& reason, caf::execution_unit* host) {
 
 // --- opening
 
-bool hub::open_door() {
+bool hub::make_identity() {
   auto identity = tls_context::make(settings_.link_key);
   if (!identity) {
     spdlog::error("peer links: {}", identity.error().context);
     return false;
   }
   identity_ = std::move(*identity);
+  return true;
+}
+
+bool hub::open_door() {
+  if (!make_identity()) return false;
   const auto listening = listen_on(settings_.listen_host, settings_.listen_port);
   if (!listening) {
     spdlog::error("peer links: {}", listening.error().context);
@@ -190,8 +220,14 @@ bool hub::open_door() {
   return true;
 }
 
+void hub::keep_down(peer_slot& slot, milliseconds for_ms) {
+  slot.kept_down_until = now_ + for_ms;
+  if (slot.link != nullptr) finish(*slot.link, ending::at_once, "an operator cut it");
+}
+
 void hub::dial(peer_slot& slot) {
   if (slot.dialing || slot.link != nullptr) return;
+  if (now_ < slot.kept_down_until) return dial_later(slot);
   sockaddr_storage to{};
   const auto port = slot.identity.port;
   auto size = numeric_address(slot.identity.host, port, to);
@@ -274,15 +310,73 @@ void hub::make_room_for_stranger(const std::string& newcomer) {
                      settings_.limits.unauthenticated_connections));
 }
 
-/// The lower index dials, so an accepted connection must come from a lower one.
+/// The lower index dials, so an accepted connection must come from a lower one, or from an
+/// operator.
 bool hub::admit(connection& x, const public_key& key) {
   if (x.dialed) return peers_.at(*x.peer).identity.link_key == key;
   for (const auto& [index, slot] : peers_)
     if (index < settings_.own_index && slot.identity.link_key == key) {
+      if (now_ < slot.kept_down_until) return false;
       x.peer = index;
       return true;
     }
+  return admit_operator(x, key);
+}
+
+// --- operators
+
+bool hub::admit_operator(connection& x, const public_key& key) {
+  for (const auto& each : *operators_)
+    if (each.key == key) {
+      if (now_ < operators_seen_[key].kept_out_until) return false;
+      x.as_guest = std::make_unique<guest>();
+      x.as_guest->key = key;
+      auto& slot = x.as_guest->slot;
+      slot.identity.name = "operator " + each.name;
+      slot.dropped = std::make_shared<std::atomic<std::uint64_t>>(0);
+      return true;
+    }
   return false;
+}
+
+/// False, and the operator is cut, if it sends more than a person's shell ever would: nodes'
+/// frames share this thread.
+bool hub::within_rate(connection& x, std::size_t bytes) {
+  auto& of = *x.as_guest;
+  if (now_ - of.window >= std::chrono::seconds(1)) {
+    of.window = now_;
+    of.frames = of.bytes = 0;
+  }
+  of.bytes += bytes;
+  if (++of.frames <= settings_.limits.operator_frames_a_second
+      && of.bytes <= settings_.limits.operator_bytes_a_second)
+    return true;
+  cut_operator(x, "it sends too much");
+  return false;
+}
+
+/// A key that was cut stays out for a while, so that coming back does not pay.
+void hub::cut_operator(connection& x, const std::string& why) {
+  operators_seen_[x.as_guest->key].kept_out_until = now_ + settings_.limits.operator_kept_out;
+  finish(x, ending::at_once, why);
+}
+
+void hub::renew_operators(operator_list list) {
+  operators_ = std::move(list);
+  std::vector<std::uint64_t> guests;
+  for (const auto& [id, x] : connections_)
+    if (x->as_guest) guests.push_back(x->serial);
+  for (const auto serial : guests) {
+    auto* x = by_serial(serial);
+    if (x == nullptr) continue;
+    const bool known =
+        std::any_of(operators_->begin(), operators_->end(),
+                    [&](const auto& each) { return each.key == x->as_guest->key; });
+    if (!known)
+      finish(*x, ending::at_once, "its key is no longer admitted");
+    else if (x->at == connection::stage::up)
+      announce(*x); // its role may be another one now
+  }
 }
 
 // --- reading
@@ -321,16 +415,20 @@ bool hub::read_frames(connection& x, bytes_view plain) {
 }
 
 bool hub::take(connection& x, link_frame frame) {
+  if (x.as_guest && !within_rate(x, frame.body.size())) return false;
   auto& slot = *slot_of(x);
   switch (frame.kind) {
   case frame_kind::hello:
     if (auto good = check_hello(frame.body, settings_.chain); !good)
       return refuse(x, "hello", good.error().context), false;
-    come_up(x);
-    break;
+    return come_up(x);
   case frame_kind::data:
     ++slot.totals.frames_in;
-    caf::anon_send(sink_, frame_atom::value, *x.peer, x.credit->lend(std::move(frame.body)));
+    if (x.as_guest)
+      caf::anon_send(operators_sink_, frame_atom::value, x.serial,
+                     x.credit->lend(std::move(frame.body)));
+    else
+      caf::anon_send(sink_, frame_atom::value, *x.peer, x.credit->lend(std::move(frame.body)));
     if (!x.paused && x.credit->must_pause()) {
       x.paused = true;
       halt(x.handle);
@@ -348,15 +446,24 @@ bool hub::take(connection& x, link_frame frame) {
   return true;
 }
 
-void hub::come_up(connection& x) {
+/// False if the connection has ended instead.
+bool hub::come_up(connection& x) {
   auto& slot = *slot_of(x);
+  if (x.as_guest)
+    if (const auto why = full_of_operators(x.as_guest->key); !why.empty())
+      return refuse(x, "operators", why), false;
   if (slot.link != nullptr)
     finish(*slot.link, ending::at_once, "a newer connection replaces it");
   x.at = connection::stage::up;
   x.went_up = now_;
-  x.queue = std::make_shared<send_queue>(settings_.limits.queue);
+  auto queue = settings_.limits.queue;
+  if (x.as_guest) {
+    queue = {settings_.limits.operator_queue_bytes, 0, 0};
+    x.reader.set_limit(settings_.limits.operator_frame_bytes);
+  }
+  x.queue = std::make_shared<send_queue>(queue);
   x.credit = std::make_shared<receive_credit>(
-      settings_.limits.receive_bytes,
+      x.as_guest ? settings_.limits.operator_receive_bytes : settings_.limits.receive_bytes,
       [self = caf::actor_cast<caf::actor>(this), serial = x.serial] {
         caf::anon_send(self, read_on_atom::value, serial);
       });
@@ -372,10 +479,39 @@ void hub::come_up(connection& x) {
   slot.totals.address = x.address;
   slot.totals.round_trip_us = -1;
   ++slot.totals.times_up;
-  tell(slot, spdlog::level::info,
+  tell(x, spdlog::level::info,
        fmt::format("link to {} up ({} {})", slot.identity.name,
                    x.dialed ? "dialed" : "accepted from", x.address));
-  caf::anon_send(sink_, up_atom::value, slot.identity.index, x.handle_actor);
+  announce(x);
+  return true;
+}
+
+void hub::announce(const connection& x) {
+  if (x.as_guest)
+    caf::anon_send(operators_sink_, operator_up_atom::value, x.serial, x.as_guest->key,
+                   x.address, x.handle_actor);
+  else
+    caf::anon_send(sink_, up_atom::value, *x.peer, x.handle_actor);
+}
+
+void hub::announce_end(const connection& x) {
+  if (!x.as_guest)
+    caf::anon_send(sink_, down_atom::value, *x.peer);
+  else if (operators_sink_)
+    caf::anon_send(operators_sink_, operator_down_atom::value, x.serial);
+}
+
+/// Why no other operator can come in just now; empty: one can.
+std::string hub::full_of_operators(const public_key& key) const {
+  if (!operators_sink_) return "not ready yet";
+  std::size_t all = 0, of_key = 0;
+  for (const auto& [id, x] : connections_)
+    if (x->as_guest && x->at == connection::stage::up) ++all, of_key += x->as_guest->key == key;
+  if (all >= settings_.limits.operator_connections)
+    return "as many operators are connected as may be";
+  return of_key >= settings_.limits.operator_connections_a_key
+             ? "this operator has as many connections as one may have"
+             : "";
 }
 
 void hub::resume_reading(connection& x) {
@@ -462,7 +598,7 @@ void hub::refuse(connection& x, const std::string& kind, const std::string& why)
     ++slot->totals.handshake_failures;
   log_.note(now_, kind, x.address,
             fmt::format("{} {} refused: {}", x.dialed ? "link to" : "connection from",
-                        x.peer ? name_of(x) + " (" + x.address + ")" : x.address, why));
+                        slot_of(x) ? name_of(x) + " (" + x.address + ")" : x.address, why));
   finish(x, ending::let_finish, why);
 }
 
@@ -517,24 +653,22 @@ void hub::take_down(connection& x, const std::string& why) {
   handle->kill_proxy(context(), caf::exit_reason::remote_link_unreachable);
   const auto lived = std::chrono::duration_cast<milliseconds>(now_ - x.went_up);
   if (lived >= settings_.timing.steady_after) slot.backoff = settings_.timing.backoff_first;
-  tell(slot, spdlog::level::warn,
+  tell(x, spdlog::level::warn,
        fmt::format("link to {} down after {:.1f} s: {}", slot.identity.name,
                    static_cast<double>(lived.count()) / 1000, why));
-  caf::anon_send(sink_, down_atom::value, slot.identity.index);
+  announce_end(x);
 }
 
-/// Ups and downs are told as they happen, but a peer that makes many of them cannot flood the
-/// log.
-void hub::tell(peer_slot& slot, int level, const std::string& line) {
+/// Ups and downs are told as they happen, but a peer or an operator that makes many of them
+/// cannot flood the log.
+void hub::tell(const connection& x, int level, const std::string& line) {
   constexpr int lines_a_window = 10;
-  if (now_ - slot.window > settings_.timing.log_every) {
-    slot.window = now_;
-    slot.window_lines = 0;
-  }
-  if (++slot.window_lines <= lines_a_window)
+  auto& told = x.as_guest ? operators_seen_[x.as_guest->key].told : slot_of(x)->told;
+  if (now_ - told.since > settings_.timing.log_every) told = {now_, 0};
+  if (++told.lines <= lines_a_window)
     spdlog::log(static_cast<spdlog::level::level_enum>(level), line);
   else
-    log_.note(now_, "flapping", slot.identity.name, line);
+    log_.note(now_, "flapping", slot_of(x)->identity.name, line);
 }
 
 // --- by the clock
@@ -551,7 +685,7 @@ void hub::tick() {
   }
   for (const auto serial : serials)
     if (auto* x = by_serial(serial)) check_deadlines(*x);
-  if (door_->try_again())
+  if (door_ && door_->try_again())
     log_.note(
         now_, "descriptors", "door",
         "no file descriptor or memory left for new connections; they wait (raise LimitNOFILE)");
@@ -569,11 +703,15 @@ void hub::check_deadlines(connection& x) {
                          static_cast<double>(timing.handshake_deadline.count()) / 1000));
     return;
   }
+  if (x.as_guest && *x.as_guest->slot.dropped > 0)
+    return finish(x, ending::at_once, "it does not read its answers");
   resume_reading(x); // also heals a wake-up that CAF's event loop took for a repetition
   if (!x.paused && now_ - x.received > timing.silence)
     return finish(x, ending::at_once,
                   fmt::format("nothing received for {} s", timing.silence.count() / 1000.0));
-  if (now_ - x.sent > timing.ping_after && x.unsent_bytes == 0) {
+  const bool is_silent = now_ - x.sent > timing.ping_after;
+  const bool wants_round_trip = !x.ping_open && now_ - x.pinged > round_trip_every;
+  if ((is_silent || wants_round_trip) && x.unsent_bytes == 0 && !x.sending) {
     x.ping_open = true;
     x.pinged = now_;
     write_control(x, frame_kind::ping);
@@ -616,6 +754,7 @@ connection* hub::by_serial(std::uint64_t serial) {
 }
 
 peer_slot* hub::slot_of(const connection& x) {
+  if (x.as_guest) return &x.as_guest->slot;
   const auto i = x.peer ? peers_.find(*x.peer) : peers_.end();
   return i != peers_.end() ? &i->second : nullptr;
 }

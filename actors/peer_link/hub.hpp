@@ -3,6 +3,7 @@
 // Lives on the middleman's thread; its functions must not block.
 #pragma once
 
+#include "actors/introspector/inspected.hpp"
 #include "actors/peer_link/door.hpp"
 #include "actors/peer_link/framing.hpp"
 #include "actors/peer_link/links.hpp"
@@ -18,6 +19,14 @@ namespace tallymesh::peer_link {
 
 using steady_clock = std::chrono::steady_clock;
 
+struct guest;
+
+/// How many lines the log has of something in this window of time.
+struct told_lines {
+  steady_clock::time_point since;
+  int lines = 0;
+};
+
 /// One TCP connection, from its first byte to its end.
 struct connection {
   enum class stage {
@@ -29,7 +38,8 @@ struct connection {
   std::string address;
   bool dialed = false;
   stage at = stage::handshake;
-  std::optional<node_index> peer; ///< whom we dial; for an accepted one what its key says
+  std::optional<node_index> peer;  ///< whom we dial; for an accepted one what its key says
+  std::unique_ptr<guest> as_guest; ///< an operator's connection, which has no peer
   std::unique_ptr<tls_session> tls;
   frame_reader reader;
   steady_clock::time_point opened, went_up, received, sent, pinged;
@@ -52,15 +62,29 @@ struct peer_slot {
   std::string resolved;       ///< numeric address of identity.host, once known
   connection* link = nullptr; ///< the one that is up
   bool dialing = false;
+  steady_clock::time_point kept_down_until; ///< by an operator's order
   std::chrono::milliseconds backoff{};
   link_info totals;
   std::shared_ptr<std::atomic<std::uint64_t>> dropped;
   std::uint64_t dropped_logged = 0;
-  steady_clock::time_point window; ///< in which `window_lines` were logged about its link
-  int window_lines = 0;
+  told_lines told; ///< of its link's ups and downs
 };
 
-class hub : public caf::io::broker {
+/// An operator that is connected: counted like a peer, and known to the introspector only.
+struct guest {
+  public_key key;
+  peer_slot slot;
+  steady_clock::time_point window; ///< in which `frames` and `bytes` are counted
+  std::size_t frames = 0, bytes = 0;
+};
+
+/// Counted too: what comes from connections does not pass the mailbox.
+using counted_broker =
+    introspector::inspected<caf::io::broker, caf::io::new_data_msg,
+                            caf::io::data_transferred_msg, caf::io::new_connection_msg,
+                            caf::io::connection_closed_msg, caf::io::acceptor_closed_msg>;
+
+class hub : public counted_broker {
 public:
   hub(caf::actor_config& config, link_settings settings, caf::actor sink);
 
@@ -75,9 +99,11 @@ private:
   enum class ending { let_finish, at_once };
 
   // Opening
+  bool make_identity();
   bool open_door();
   void dial(peer_slot& slot);
   void dial_later(peer_slot& slot);
+  void keep_down(peer_slot& slot, std::chrono::milliseconds for_ms);
   void resolve(peer_slot& slot);
   void accept(caf::io::connection_handle handle);
   connection& add(caf::io::connection_handle handle, std::string address);
@@ -88,7 +114,16 @@ private:
   void receive(connection& x, const std::vector<char>& wire);
   bool read_frames(connection& x, bytes_view plain);
   bool take(connection& x, link_frame frame);
-  void come_up(connection& x);
+  bool come_up(connection& x);
+  void announce(const connection& x);
+  void announce_end(const connection& x);
+
+  // Operators
+  bool admit_operator(connection& x, const public_key& key);
+  bool within_rate(connection& x, std::size_t bytes);
+  void cut_operator(connection& x, const std::string& why);
+  void renew_operators(operator_list list);
+  std::string full_of_operators(const public_key& key) const;
   void resume_reading(connection& x);
 
   // Writing
@@ -105,7 +140,7 @@ private:
   void finish(connection& x, ending how, const std::string& why);
   void closed_by_other_side(connection& x);
   void take_down(connection& x, const std::string& why);
-  void tell(peer_slot& slot, int level, const std::string& line);
+  void tell(const connection& x, int level, const std::string& line);
 
   void tick();
   void check_deadlines(connection& x);
@@ -118,6 +153,15 @@ private:
 
   const link_settings settings_;
   caf::actor sink_;
+  caf::actor operators_sink_; ///< the introspector
+  operator_list operators_;
+  struct operator_record {
+    steady_clock::time_point kept_out_until; ///< it was cut
+    told_lines told;
+  };
+  /// Of operators that were here: each connection is a new guest, but not a new operator. Holds
+  /// at most the keys that were ever listed.
+  std::map<public_key, operator_record> operators_seen_;
   std::optional<tls_context> identity_;
   caf::intrusive_ptr<door> door_;
   std::uint16_t port_ = 0;

@@ -22,6 +22,13 @@ struct peer_identity {
   public_key link_key;
 };
 
+/// Who may connect without being a node: its frames go to the introspector, never to the sink.
+struct operator_identity {
+  std::string name;
+  public_key key;
+};
+using operator_list = std::shared_ptr<const std::vector<operator_identity>>;
+
 struct link_timing {
   std::chrono::milliseconds handshake_deadline{
       5000};                                  ///< from connecting to the other side's hello
@@ -40,6 +47,14 @@ struct link_limits {
   std::size_t receive_bytes = 16 * 1024 * 1024; ///< delivered and not let go of: reading pauses
   std::size_t write_buffer_bytes = 256 * 1024;  ///< encrypted ahead of the socket
   std::size_t unauthenticated_connections = 32;
+  std::size_t operator_connections = 8;        ///< of all operators together; more are refused
+  std::size_t operator_connections_a_key = 4;  ///< so that one key cannot keep all others out
+  std::size_t operator_frame_bytes = 4 * 1024; ///< what an operator may say at once
+  std::size_t operator_queue_bytes = 2 * 1024 * 1024; ///< who reads slower is cut
+  std::size_t operator_receive_bytes = 64 * 1024;
+  std::size_t operator_frames_a_second = 2000; ///< of any kind; who sends more is cut,
+  std::size_t operator_bytes_a_second = 4 * 1024 * 1024; ///< as is who sends more bytes
+  std::chrono::milliseconds operator_kept_out{10'000};   ///< who was cut, before it may return
 };
 
 struct link_settings {
@@ -51,6 +66,10 @@ struct link_settings {
   std::vector<peer_identity> peers; ///< without ourselves
   link_timing timing;
   link_limits limits;
+  std::vector<operator_identity> operators;
+  /// We are no node but an operator: dial every peer, listen nowhere. `link_key` is the
+  /// operator's.
+  bool as_operator = false;
 };
 
 /// Delivers to `sink`, and understands, what messages/caf_types.hpp lists. Ends with an error,
@@ -66,3 +85,5 @@ std::pair<caf::actor, caf::actor> connect_local(caf::actor_system& system, caf::
                                                 node_index index_b);
 
 } // namespace tallymesh::peer_link
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tallymesh::peer_link::operator_list)

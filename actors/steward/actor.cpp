@@ -34,7 +34,14 @@ struct actor_state {
   node::alarm alarm;
   bool flush_due = false;
 };
-using self_ptr = caf::stateful_actor<actor_state>*;
+value_map describe(const actor_state& x) {
+  value_map out;
+  put(out, "duties", value(static_cast<std::int64_t>(x.duties.size())));
+  put(out, "due",
+      value(static_cast<std::int64_t>(std::count(x.due.begin(), x.due.end(), true))));
+  return out;
+}
+using self_ptr = introspector::inspected_actor<actor_state>*;
 
 settings machine_settings(const node::context& context) {
   settings x;

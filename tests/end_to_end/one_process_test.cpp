@@ -37,7 +37,8 @@ public:
       const auto self = context.self();
       join(self, std::move(sink));
       return system.spawn([this, self](caf::event_based_actor*) -> caf::behavior {
-        return {[this, self](sink_atom, const caf::actor& next) { join(self, next); }};
+        return {[this, self](sink_atom, const caf::actor& next) { join(self, next); },
+                [](operators_atom, const caf::actor&) {}}; // no operator comes in by these
       });
     };
   }

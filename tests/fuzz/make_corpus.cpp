@@ -1,5 +1,6 @@
 // Writes the first inputs of the fuzz targets of messages/: lawful encodings, which mutation
 // then bends. Usage: make_corpus DIRECTORY; writes DIRECTORY/<target>/<number>.
+#include "messages/introspection.hpp"
 #include "tests/unit/messages_samples.hpp"
 
 #include <filesystem>
@@ -38,7 +39,7 @@ void write_all(const std::filesystem::path& directory) {
   sampler random(1);
   corpus wire(directory, "fuzz_wire"), batches(directory, "fuzz_batch"),
       blocks(directory, "fuzz_block"), values(directory, "fuzz_values"),
-      stored(directory, "fuzz_stored");
+      stored(directory, "fuzz_stored"), shell(directory, "fuzz_introspection");
   for (int i = 0; i < 10; ++i) {
     for (std::size_t kind = 0; kind < std::variant_size_v<wire_message>; ++kind)
       wire.add(make_frame(random.some_message(kind)));
@@ -51,6 +52,11 @@ void write_all(const std::filesystem::path& directory) {
     const auto scale = static_cast<std::uint8_t>(random.below(19));
     values.add(static_cast<std::uint8_t>(4 + scale),
                as_bytes(decimal{random.some_integer(), scale}.to_text()));
+    introspection::question asked{static_cast<std::uint32_t>(i),
+                                  static_cast<introspection::topic>(2 * i), random.some_map()};
+    shell.add(0, make_frame(asked));
+    shell.add(1,
+              make_frame(introspection::answer{asked.number, i % 2 == 0, "", asked.arguments}));
     stored.add(0, encode(random.some_execution()));
     stored.add(1, encode(random.some_receipt()));
     stored.add(2, encode(random.some_change()));

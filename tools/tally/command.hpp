@@ -88,6 +88,7 @@ void add_call(command& program);
 void add_explain_access(command& program);
 void add_simulate(command& program);
 void add_faults(command& program); ///< faults check, list, explain, run
+void add_shell(command& program);  ///< shell, operator
 void add_version(command& program);
 
 } // namespace tallymesh::tally

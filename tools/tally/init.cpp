@@ -197,7 +197,7 @@ std::string genesis_entry(const init_options& options, const planned_node& node,
          + "\nnode = " + toml_quoted(node.name) + "\n";
 }
 
-std::string node_toml(const planned_node& node) {
+std::string node_toml(const planned_node& node, const public_key& operator_key) {
   return "# The node " + node.name
          + ". configs/README.md describes every key; paths are relative to this file.\n"
            "node = "
@@ -213,7 +213,16 @@ std::string node_toml(const planned_node& node) {
          + "\"\n"
            "tokens_file = \"tokens\"\n"
            "\n[log]\n"
-           "level = \"info\"\n";
+           "level = \"info\"\n"
+           "\n# Who may look into this node by `tally shell`, and act there: operator.key "
+           "beside "
+           "genesis.toml.\n"
+           "[[operator]]\n"
+           "name = \"operator\"\n"
+           "key = \""
+         + operator_key.hex()
+         + "\"\n"
+           "role = \"control\"\n";
 }
 
 std::string token_line() {
@@ -224,7 +233,8 @@ std::string token_line() {
 }
 
 /// The node's directory with keys, tokens and config. Returns its part of genesis.
-result<std::string> make_node(const init_options& options, const planned_node& node) {
+result<std::string> make_node(const init_options& options, const planned_node& node,
+                              const public_key& operator_key) {
   const auto directory = fs::path(options.directory) / node.name;
   if (auto made = make_directory(directory, fs::perms::owner_all); !made) return made.error();
   const auto link = signing_key::generate(), vote = signing_key::generate();
@@ -232,7 +242,8 @@ result<std::string> make_node(const init_options& options, const planned_node& n
   if (auto saved = vote.save(directory / "vote.key"); !saved) return saved.error();
   if (auto saved = write_file(directory / "tokens", token_line(), 0600); !saved)
     return saved.error();
-  if (auto saved = write_file(directory / "node.toml", node_toml(node), 0644); !saved)
+  if (auto saved = write_file(directory / "node.toml", node_toml(node, operator_key), 0644);
+      !saved)
     return saved.error();
   return genesis_entry(options, node, link.public_part(), vote.public_part());
 }
@@ -278,8 +289,10 @@ result<std::vector<planned_node>> make_mesh(const init_options& options) {
                         "# configs/README.md describes every key.\nmesh = "
                         + toml_quoted(options.name)
                         + "\nepoch = 1\ncreated = " + toml_quoted(now_text()) + "\n";
+  const auto operator_key = signing_key::generate();
+  if (auto saved = operator_key.save(directory / "operator.key"); !saved) return saved.error();
   for (const auto& each : *nodes) {
-    const auto entry = make_node(options, each);
+    const auto entry = make_node(options, each, operator_key.public_part());
     if (!entry) return entry.error();
     genesis += *entry;
   }
@@ -353,8 +366,8 @@ void add_init(command& program) {
   const auto options = std::make_shared<init_options>();
   auto& init = program.add("init",
                            "Make a new mesh in a new directory.\n"
-                           "Makes genesis, and a directory a node with its config, keys and a "
-                           "token for its account\n"
+                           "Makes genesis, operator.key for `tally shell`, and a directory "
+                           "a node with its config, keys\nand a token for its account "
                            "`operator`. Never overwrites anything.",
                            {"tally init mesh --contract contracts/library/divisions.lua",
                             "tally init dev --nodes solo:level1 --contract orders.lua",

@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
     tally::add_contract(program);
     tally::add_simulate(program);
     tally::add_faults(program);
+    tally::add_shell(program);
     tally::add_version(program);
     return program.run(argc, argv);
   } catch (const std::exception& failure) {

@@ -1,6 +1,7 @@
 // tallyd: one node of a mesh. Reads its config, opens its stores, starts the supervisor, and
 // then only waits for signals: TERM and INT drain and stop, HUP reads the log level, tokens and
-// certificates again.
+// certificates again, and whose keys may look in.
+#include "actors/introspector/log_tap.hpp"
 #include "actors/node/supervisor.hpp"
 #include "actors/node/wiring.hpp"
 
@@ -81,7 +82,9 @@ void start_logging(const configs::node_config& config) {
     sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   else
     sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(config.log.file.string());
-  auto logger = std::make_shared<spdlog::logger>(config.node, std::move(sink));
+  const auto tap = std::make_shared<introspector::log_tap>(std::move(sink));
+  introspector::install_log_tap(tap);
+  auto logger = std::make_shared<spdlog::logger>(config.node, tap);
   if (config.log.format == configs::log_format::json) {
     auto formatter = std::make_unique<spdlog::pattern_formatter>();
     formatter->add_flag<json_message>('*').set_pattern(
@@ -90,6 +93,7 @@ void start_logging(const configs::node_config& config) {
   } else {
     logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ [%n] %v");
   }
+  tap->set_general(level_of(config.log.level));
   logger->set_level(level_of(config.log.level));
   logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
@@ -133,9 +137,10 @@ void reload(const arguments& given, const caf::actor& node) {
   const auto config = read_config(given);
   if (!config)
     return spdlog::error("reload refused, nothing changed: {}", config.error().context);
-  spdlog::set_level(level_of(config->log.level));
-  caf::anon_send(node, node::reload_atom::value); // tokens and certificates
-  spdlog::info("reloaded: log level, tokens and certificates");
+  introspector::set_log_level(level_of(config->log.level));
+  caf::anon_send(node, node::reload_atom::value, // operators, tokens and certificates
+                 std::make_shared<const configs::node_config>(*config));
+  spdlog::info("reloaded: log level, operators, tokens and certificates");
 }
 
 /// Waits for signals; keeps systemd's watchdog fed meanwhile. Returns when the node must stop.
@@ -173,6 +178,8 @@ int run(configs::node_config config, const arguments& given) {
   pthread_sigmask(SIG_BLOCK, &signals,
                   nullptr); // inherited by every thread: only this one takes them
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ,
+              SIG_IGN); // a file that may not grow is a full disk: an error with a line
 
   std::error_code failed;
   std::filesystem::create_directories(config.data_directory, failed);

@@ -1,0 +1,352 @@
+#include "actors/introspector/answers.hpp"
+
+#include "actors/introspector/inspected.hpp"
+
+#include <fstream>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace tallymesh::introspector {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+value number(auto x) { return value(static_cast<std::int64_t>(x)); }
+
+constexpr std::int64_t ns_in_us = 1000;
+
+value_map describe_child(const node::child& x) {
+  value_map out;
+  put(out, "name", x.name);
+  put(out, "family", x.family);
+  put(out, "id", number(x.id));
+  put(out, "alive", x.alive);
+  put(out, "since_ms", number(x.since_ms));
+  put(out, "restarts", number(x.restarts));
+  put(out, "last_exit", x.last_exit);
+  if (!x.meter) return out;
+  const auto counts = x.meter->read();
+  put(out, "handled", number(counts.handled));
+  put(out, "busy_us", number(counts.busy_ns / ns_in_us));
+  put(out, "waiting", number(x.alive ? counts.waiting() : 0));
+  put(out, "oldest_us", number(x.alive ? counts.oldest_ns / ns_in_us : 0));
+  put(out, "in_handler_us", number(x.alive ? counts.in_handler_ns / ns_in_us : 0));
+  put(out, "handler", x.alive && counts.in_handler_ns > 0 ? counts.handler : "");
+  put(out, "paused", counts.paused);
+  return out;
+}
+
+/// Resident bytes, open descriptors and processor time of this process.
+value_map process_facts() {
+  value_map out;
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t total = 0, resident = 0;
+  statm >> total >> resident;
+  put(out, "pid", number(::getpid()));
+  put(out, "resident_bytes", number(resident * ::sysconf(_SC_PAGESIZE)));
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  put(out, "cpu_ms", number(used.tv_sec * 1000 + used.tv_nsec / 1'000'000));
+  std::error_code failed;
+  const fs::directory_iterator open("/proc/self/fd", failed);
+  put(out, "descriptors", number(failed ? 0 : std::distance(begin(open), end(open))));
+  return out;
+}
+
+/// What a store takes of the disk: its file is as long as it may grow, and mostly empty.
+std::int64_t size_of(const fs::path& directory) {
+  constexpr std::int64_t bytes_in_block = 512;
+  struct stat file {};
+  return ::stat((directory / "data.mdb").c_str(), &file) == 0 ? file.st_blocks * bytes_in_block
+                                                              : 0;
+}
+
+value_map disk_facts(const node::context& context) {
+  value_map out;
+  const auto& directory = context.config.data_directory;
+  struct statvfs room {};
+  if (::statvfs(directory.c_str(), &room) == 0) {
+    put(out, "free_bytes", number(room.f_bavail * room.f_frsize));
+    put(out, "total_bytes", number(room.f_blocks * room.f_frsize));
+  }
+  put(out, "directory", directory.string());
+  for (const auto* store : {"ledger", "batches", "votes"})
+    put(out, std::string(store) + "_bytes", number(size_of(directory / store)));
+  return out;
+}
+
+std::string hex_of_lane_tip(const lane_tip& x) { return x.batch.short_hex(); }
+
+} // namespace
+
+value_map hello(const node::context& context, const configs::node_operator& who) {
+  value_map out;
+  put(out, "node", context.config.node);
+  put(out, "index", number(context.self()));
+  put(out, "mesh", context.genesis().mesh);
+  put(out, "chain", context.genesis().chain.hex());
+  put(out, "version", TALLYMESH_VERSION);
+  put(out, "operator", who.name);
+  put(out, "role", std::string(to_string(who.role)));
+  value_list nodes;
+  for (const auto& each : context.genesis().nodes)
+    nodes.emplace_back(each.name);
+  put(out, "nodes", std::move(nodes));
+  return out;
+}
+
+value_map tree(const node::context& context) {
+  value_map out;
+  const auto board = context.board.look();
+  put(out, "node", context.config.node);
+  put(out, "now_ms", number(node::now().wall_ms));
+  put(out, "started_ms", number(context.started_ms));
+  put(out, "measuring", measuring.load());
+  put(out, "halted", board.halted);
+  put(out, "observing", board.consensus.observing);
+  put(out, "height", number(board.height));
+  put(out, "operations_executed", number(board.operations_executed));
+  put(out, "last_block_ms", number(board.last_block_ms));
+  put(out, "process", process_facts());
+  value_list children;
+  for (const auto& each : context.children.all())
+    children.emplace_back(describe_child(each));
+  put(out, "actors", std::move(children));
+  return out;
+}
+
+result<node::child> find_child(const node::context& context, const std::string& name) {
+  std::string names;
+  for (auto& each : context.children.all()) {
+    if (each.name == name) return std::move(each);
+    (names += names.empty() ? "" : ", ") += each.name;
+  }
+  return make_error(errc::not_found,
+                    "there is no actor " + configs::in_quotes(name) + "; there is: " + names);
+}
+
+result<value_map> one_actor(const node::context& context, const std::string& name) {
+  const auto child = find_child(context, name);
+  if (!child) return child.error();
+  auto out = describe_child(*child);
+  put(out, "now_ms", number(node::now().wall_ms));
+  value_list kinds;
+  if (child->meter)
+    for (const auto& each : child->meter->read().kinds) {
+      value_map kind;
+      put(kind, "kind", each.name);
+      put(kind, "count", number(each.count));
+      put(kind, "busy_us", number(each.busy_ns / ns_in_us));
+      value_list buckets;
+      for (const auto count : each.buckets)
+        buckets.push_back(number(count));
+      put(kind, "buckets", std::move(buckets));
+      kinds.emplace_back(std::move(kind));
+    }
+  put(out, "kinds", std::move(kinds));
+  return out;
+}
+
+result<value_map> ledger(const node::context& context) {
+  const auto head = context.ledger->head();
+  if (!head) return head.error();
+  const auto tables = context.ledger->tables();
+  if (!tables) return tables.error();
+  value_map out;
+  put(out, "height", number(head->height));
+  put(out, "view", number(head->view));
+  put(out, "block", head->block.hex());
+  put(out, "execution", head->execution.hex());
+  put(out, "time_ms", number(head->time_ms));
+  put(out, "now_ms", number(node::now().wall_ms));
+  put(out, "disk", disk_facts(context));
+  value_list cut;
+  for (const auto& tip : head->full_cut) {
+    value_map each;
+    put(each, "node", number(tip.lane));
+    put(each, "batch", number(tip.seq));
+    put(each, "digest", hex_of_lane_tip(tip));
+    cut.emplace_back(std::move(each));
+  }
+  put(out, "cut", std::move(cut));
+  value_list list;
+  for (const auto& each : *tables) {
+    value_map table;
+    put(table, "table", each.table);
+    put(table, "records", number(each.records));
+    list.emplace_back(std::move(table));
+  }
+  put(out, "tables", std::move(list));
+  return out;
+}
+
+result<value_map> rows(const node::context& context, const value_map& arguments) {
+  using namespace introspection;
+  constexpr std::int64_t most_rows = 1000;
+  const auto table = text_at(arguments, "table");
+  const auto* after = find(arguments, "after");
+  const auto* after_key = after != nullptr ? after->as<bytes>() : nullptr;
+  const auto limit = static_cast<std::size_t>(
+      std::clamp<std::int64_t>(number_at(arguments, "limit", most_rows), 1, most_rows));
+  const bool each_row = flag_at(arguments, "rows");
+  const auto head = context.ledger->head();
+  if (!head) return head.error();
+  const auto page =
+      context.ledger->rows(table, after_key != nullptr ? *after_key : bytes{}, limit);
+  if (!page) return page.error();
+  value_map out;
+  put(out, "height", number(head->height)); // of before the page: it is at least so new
+  put(out, "count", number(page->size()));
+  put(out, "last", page->empty() ? value(bytes{}) : value(page->back().key));
+  value_list list;
+  digest all;
+  for (const auto& row : *page) {
+    const auto one = hash(digest_kind::record, {row.key, row.row});
+    all = hash(digest_kind::table, {all.raw, one.raw});
+    if (!each_row) continue;
+    value_map entry;
+    put(entry, "key", row.key);
+    put(entry, "digest", bytes(one.raw.begin(), one.raw.begin() + 16));
+    put(entry, "height", number(row.last.height));
+    list.emplace_back(std::move(entry));
+  }
+  put(out, "digest", bytes(all.raw.begin(), all.raw.end()));
+  put(out, "rows", std::move(list));
+  return out;
+}
+
+value_map contracts(const node::context& context) {
+  value_list list;
+  for (const auto& each : *context.in_force.contracts()) {
+    value_map contract;
+    put(contract, "contract", each.name);
+    put(contract, "version", number(each.version));
+    if (each.source != digest{}) put(contract, "digest", each.source.hex()); // else built in
+    value_list tables;
+    for (const auto& table : each.tables)
+      tables.emplace_back(table.name);
+    put(contract, "tables", std::move(tables));
+    list.emplace_back(std::move(contract));
+  }
+  value_map out;
+  put(out, "contracts", std::move(list));
+  return out;
+}
+
+value_map evidence(const node::context& context, std::int64_t limit) {
+  constexpr std::int64_t most = 100;
+  const auto wanted = static_cast<std::size_t>(std::clamp<std::int64_t>(limit, 1, most));
+  const auto file = context.config.data_directory / "evidence.log";
+  std::deque<std::string> lines;
+  {
+    const std::lock_guard guard(context.evidence_file);
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) {
+      lines.push_back(line);
+      if (lines.size() > wanted) lines.pop_front();
+    }
+  }
+  value_list list;
+  for (const auto& line : lines) {
+    const auto blank = line.find(' ');
+    const auto raw = from_hex(line.substr(std::min(blank + 1, line.size())));
+    const auto read = raw ? decode<tallymesh::evidence>(*raw)
+                          : result<tallymesh::evidence>(make_error(errc::malformed, ""));
+    if (blank == line.npos || !read) continue;
+    value_map each;
+    put(each, "node", line.substr(0, blank));
+    put(each, "first", std::string(to_string(read->first.kind)));
+    put(each, "second", std::string(to_string(read->second.kind)));
+    put(each, "position", number(read->first.position));
+    put(each, "first_digest", read->first.what.short_hex());
+    put(each, "second_digest", read->second.what.short_hex());
+    list.emplace_back(std::move(each));
+  }
+  const auto board = context.board.look();
+  value_map out;
+  put(out, "seen", number(board.consensus.evidence + board.mempool.evidence));
+  put(out, "file", file.string());
+  put(out, "evidence", std::move(list));
+  return out;
+}
+
+value_map config(const node::context& context) {
+  value_list list;
+  auto in_force = context.config;
+  in_force.operators = *context.admitted.all();
+  for (const auto& each : configs::values_of(in_force)) {
+    value_map one;
+    put(one, "key", each.key);
+    put(one, "value", each.value);
+    put(one, "origin", each.origin);
+    list.emplace_back(std::move(one));
+  }
+  value_map out;
+  put(out, "file", context.config.file.string());
+  put(out, "values", std::move(list));
+  return out;
+}
+
+namespace {
+
+void add_receipt(value_map& out, const receipt& x, std::int64_t head_height) {
+  put(out, "where", "executed");
+  put(out, "height", number(x.height));
+  put(out, "head", number(head_height));
+  put(out, "position", number(x.position));
+  put(out, "lane", number(x.lane));
+  put(out, "batch", number(x.seq));
+  put(out, "outcome", std::string(to_string(x.result)));
+  put(out, "detail", x.detail);
+}
+
+/// Among the batches beyond the final cut; bounded, so that a long backlog costs one page a
+/// lane.
+result<bool> find_in_batches(const node::context& context, const storage::ledger_head& head,
+                             const operation_id& id, value_map& out) {
+  constexpr std::size_t most_bytes = 8 * 1024 * 1024, most_batches = 256;
+  const auto seen = context.board.look().mempool;
+  for (const auto& lane : seen.lanes) {
+    const auto& tip = lane.stored;
+    const auto final_seq = tip.lane < head.full_cut.size() ? head.full_cut[tip.lane].seq : 0;
+    if (tip.seq <= final_seq) continue;
+    const auto found = context.batches->descend(tip, final_seq, most_bytes, most_batches);
+    if (!found) {
+      if (found.error().code == errc::not_found) continue; // became final meanwhile
+      return found.error();
+    }
+    for (const auto& batch : *found)
+      for (const auto& each : batch->content.operations)
+        if (each.id == id) {
+          put(out, "where", "batch");
+          put(out, "lane", number(tip.lane));
+          put(out, "batch", number(batch->content.seq));
+          put(out, "available", lane.available.seq >= batch->content.seq);
+          put(out, "final", number(final_seq));
+          return true;
+        }
+  }
+  return false;
+}
+
+} // namespace
+
+result<value_map> find_operation(const node::context& context, const operation_id& id) {
+  const auto head = context.ledger->head();
+  if (!head) return head.error();
+  value_map out;
+  const auto found = context.ledger->receipt(id, context.self());
+  if (found) {
+    add_receipt(out, *found, static_cast<std::int64_t>(head->height));
+    return out;
+  }
+  if (found.error().code != errc::not_found) return found.error();
+  const auto in_batch = find_in_batches(context, *head, id, out);
+  if (!in_batch) return in_batch.error();
+  if (*in_batch) return out;
+  return make_error(errc::not_found, "neither executed nor in a batch stored here");
+}
+
+} // namespace tallymesh::introspector
