@@ -8,6 +8,7 @@
 #include <pty.h>
 #include <string>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include <vector>
 
@@ -60,6 +61,7 @@ public:
     return plain(seen);
   }
   void type(const std::string& text) {
+    wait_until_it_reads_keys();
     for (const char each : text) // as keys come
       if (::write(fd_, &each, 1) != 1) return;
   }
@@ -74,6 +76,15 @@ public:
   }
 
 private:
+  /// What comes between its prompt and its change of the terminal's mode would be shown twice:
+  /// by the terminal, and by the program. Nothing tells of that change but the mode itself.
+  void wait_until_it_reads_keys() const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    termios mode{};
+    while (::tcgetattr(fd_, &mode) == 0 && (mode.c_lflag & ICANON) != 0
+           && std::chrono::steady_clock::now() < end)
+      ::poll(nullptr, 0, 1);
+  }
   /// Without escape sequences and carriage returns.
   static std::string plain(const std::string& raw) {
     std::string out;
