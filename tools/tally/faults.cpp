@@ -144,8 +144,9 @@ void print_real(const invocation& told, const faults::script& script, std::uint6
               << "\",\"seed\":" << seed << ",\"passed\":" << (done.passed() ? "true" : "false")
               << ",\"operations\":" << done.operations
               << ",\"acknowledged\":" << done.acknowledged << ",\"blocks\":" << done.blocks
-              << ",\"kills\":" << done.kills << ",\"misdeeds\":" << done.misdeeds
-              << ",\"slow\":" << done.slow.size() << "}" << std::endl;
+              << ",\"kills\":" << done.kills << ",\"actors_killed\":" << done.actors_killed
+              << ",\"misdeeds\":" << done.misdeeds << ",\"slow\":" << done.slow.size() << "}"
+              << std::endl;
     return;
   }
   std::cout << painted(done.passed() ? colour::green : colour::red,
@@ -154,6 +155,8 @@ void print_real(const invocation& told, const faults::script& script, std::uint6
             << ", on real processes: " << grouped(done.acknowledged) << " of "
             << grouped(done.operations) << " operations acknowledged, " << grouped(done.blocks)
             << " blocks, " << grouped(done.kills) << " kill -9";
+  if (done.actors_killed > 0)
+    std::cout << ", " << grouped(done.actors_killed) << " actors killed";
   if (done.misdeeds > 0) std::cout << ", " << grouped(done.misdeeds) << " misdeeds of traitors";
   std::cout << '\n';
   for (const auto& each : done.not_applied)

@@ -1,5 +1,6 @@
 #include "tests/faults/real/real.hpp"
 
+#include "tests/faults/real/actor_killer.hpp"
 #include "tests/faults/real/clients.hpp"
 #include "tests/faults/real/ledgers.hpp"
 #include "tests/faults/real/pace.hpp"
@@ -29,6 +30,8 @@ using namespace std::chrono_literals;
 
 constexpr auto look_every = 25ms, report_every = 1000ms;
 constexpr auto all_up_within = 60s;
+/// Between looks at an actor that was killed, and until it must be seen to run again.
+constexpr auto look_at_actor_every = 200ms, actor_runs_within = 5000ms;
 /// A mesh that goes on is given more time, but not for ever.
 constexpr int most_extensions = 10;
 constexpr std::uint32_t slow_ms = 400;
@@ -92,6 +95,8 @@ private:
   void break_lines(const act& x);
   void set_lines(const act& x);
   void kill(const nodes& whom, const std::optional<duration>& lasting);
+  void kill_actor(std::uint16_t node, std::string actor);
+  void look_at_actor(const actor_killer::killed& x, pid_t process, clock::time_point since);
   void break_disk(const act& x, const nodes& whom);
   void crash_at(const act& x, const nodes& whom);
   void flood(const act& x, std::uint16_t node);
@@ -133,6 +138,8 @@ private:
   std::unique_ptr<real_mesh> mesh_;
   std::unique_ptr<clients> clients_;
   std::unique_ptr<troublemakers> trouble_;
+  std::unique_ptr<actor_killer> actor_killer_; ///< only if the script has a use for it
+  std::size_t actors_down_ = 0;                ///< killed, and not yet seen to run again
   clock::time_point began_;
   std::priority_queue<task> tasks_;
   std::uint64_t order_ = 0;
@@ -181,6 +188,12 @@ result<real_outcome> real_run::run() {
   for (std::uint16_t i = 0; i < mesh_->size(); ++i)
     gateways.push_back(mesh_->gateway(i));
   trouble_ = std::make_unique<troublemakers>(gateways, how_.seed);
+  if (std::any_of(acts_.begin(), acts_.end(),
+                  [](const auto& each) { return each.does->what == verb::kill_actor; })) {
+    auto killer = actor_killer::attach(mesh_->directory());
+    if (!killer) return killer.error();
+    actor_killer_ = std::move(*killer);
+  }
   began_ = clock::now();
   clients_ = std::make_unique<clients>(script_, how_.seed, gateways, began_);
   play();
@@ -229,9 +242,11 @@ result<void> real_run::start_all() {
 void real_run::play() {
   for (const auto& each : acts_)
     at(began_ + each.when, [this, &each] { carry_out(each); });
-  // Healing would make any mesh live: it waits for what `live` still asks for.
+  // Healing would make any mesh live: it waits for what `live` still asks for. And it starts
+  // nodes, but no actors: that is the supervisors' work.
   const auto healing = began_ + script_.heal;
-  while ((clock::now() < healing || !lives_.empty()) && made_.passed() && !stopped()) {
+  const auto waits = [&] { return !lives_.empty() || actors_down_ > 0; };
+  while ((clock::now() < healing || waits()) && made_.passed() && !stopped()) {
     if (!tasks_.empty() && tasks_.top().when <= clock::now()) {
       const auto next = tasks_.top();
       tasks_.pop();
@@ -353,10 +368,9 @@ void real_run::apply(const act& x) {
     }
     return;
   case verb::kill_actor:
-    not_applied_.insert(
-        "kill_actor: needs a way into a running node; the whole node was killed "
-        "instead");
-    return kill(whom, 20ms);
+    for (const auto each : whom)
+      kill_actor(each, x.actor);
+    return;
   case verb::crash_at:
     return crash_at(x, whom);
   case verb::live:
@@ -472,6 +486,36 @@ void real_run::kill(const nodes& whom, const std::optional<duration>& lasting) {
     for (const auto each : whom)
       start(each);
   });
+}
+
+void real_run::kill_actor(std::uint16_t node, std::string actor) {
+  if (actor == "peer_link") actor = "peer_links"; // a node has one actor for all its links
+  const auto text = real_mesh::name_of(node) + "'s " + actor;
+  if (!mesh_->running(node) || mesh_->stopped(node))
+    return tell(text + " cannot be killed: the node does not run");
+  const auto done = actor_killer_->kill(node, actor);
+  if (!done) return report(std::nullopt, text + " cannot be killed: " + done.error().context);
+  tell(text + " killed");
+  ++made_.actors_killed;
+  ++actors_down_;
+  look_at_actor(*done, mesh_->process_of(node), clock::now());
+}
+
+/// Again and again until its supervisor has started it, or its node has ended.
+void real_run::look_at_actor(const actor_killer::killed& x, pid_t process,
+                             clock::time_point since) {
+  const bool gone = !mesh_->running(x.node) || mesh_->process_of(x.node) != process;
+  if (gone || actor_killer_->runs_again(x)) {
+    --actors_down_;
+    if (!gone) tell(real_mesh::name_of(x.node) + "'s " + x.actor + " runs again");
+    return;
+  }
+  if (clock::now() - since > pace_.stretched(clock::duration(actor_runs_within))
+      && !mesh_->stopped(x.node))
+    return report(std::nullopt, real_mesh::name_of(x.node) + "'s " + x.actor
+                                    + " was killed and does not run again");
+  at(clock::now() + look_at_actor_every,
+     [this, x, process, since] { look_at_actor(x, process, since); });
 }
 
 void real_run::break_disk(const act& x, const nodes& whom) {

@@ -22,7 +22,7 @@ struct real_options {
 
 struct real_outcome {
   std::vector<finding> findings; ///< nothing: passed
-  std::uint64_t operations = 0, acknowledged = 0, blocks = 0, kills = 0;
+  std::uint64_t operations = 0, acknowledged = 0, blocks = 0, kills = 0, actors_killed = 0;
   std::uint64_t peak_memory_bytes = 0; ///< of the node that used the most
   std::uint64_t misdeeds = 0;          ///< of traitors
   std::vector<std::string> not_applied;

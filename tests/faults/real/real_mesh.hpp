@@ -46,6 +46,11 @@ public:
   /// Notices a process that ended by itself.
   bool running(std::uint16_t node);
   bool stopped(std::uint16_t node) const { return nodes_[node].stopped; }
+  /// 0: none runs.
+  pid_t process_of(std::uint16_t node) const {
+    const auto& process = nodes_[node].process;
+    return process ? process->pid() : 0;
+  }
   void lose_vote_log(std::uint16_t node);
   bool honest(std::uint16_t node) const;
   /// From now on a traitor has this habit. A twin: a second process with the same keys and what
