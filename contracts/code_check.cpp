@@ -19,6 +19,8 @@ enum opcode : std::uint32_t {
   op_loadf = 2,
   op_loadk = 3,
   op_setupval = 10,
+  op_gettabup = 11,
+  op_getfield = 14,
   op_settabup = 15,
   op_setfield = 18,
   op_addk = 22,
@@ -44,6 +46,7 @@ struct function_code {
   int first_line = 0;
   std::vector<std::uint32_t> code;
   std::vector<bool> float_constants;
+  std::vector<std::string> texts; ///< of constants; empty for others
   std::vector<upvalue> upvalues;
   std::vector<function_code> inner;
   std::vector<int> lines; ///< of each instruction
@@ -117,7 +120,7 @@ private:
       const auto kind = byte();
       into.float_constants.push_back(kind == float_constant);
       if (kind == float_constant || kind == int_constant) take(8);
-      if (kind == short_text || kind == long_text) text();
+      into.texts.push_back(kind == short_text || kind == long_text ? text() : std::string());
     }
   }
   void read_lines(function_code& into) {
@@ -186,10 +189,49 @@ bool is_outside(const std::vector<const function_code*>& path, std::size_t index
   return true;
 }
 
-std::optional<code_fault> check(std::vector<const function_code*>& path,
-                                bool outside_variables) {
+/// A global name that the instruction at `i` reads or writes: "os", and "os.time" if the next
+/// takes a field of it; empty: it does neither. Names that lie behind 255 other constants are
+/// not seen, and found when the function runs.
+struct global_use {
+  std::string name, member;
+  bool written = false;
+};
+global_use global_at(const function_code& x, std::size_t i) {
+  const auto part = [&](std::size_t at, int shift) { return x.code[at] >> shift & 0xFF; };
+  const auto text = [&](std::uint32_t constant) {
+    return constant < x.texts.size() ? x.texts[constant] : std::string();
+  };
+  const auto is_globals = [&](std::uint32_t upvalue) {
+    return upvalue < x.upvalues.size() && x.upvalues[upvalue].name == "_ENV";
+  };
+  const auto op = x.code[i] & 0x7F;
+  if (op == op_settabup && is_globals(x.code[i] >> 7 & 0xFF))
+    return {.name = text(part(i, 16)), .member = {}, .written = true};
+  if (op != op_gettabup || !is_globals(part(i, 16))) return {};
+  global_use used{.name = text(part(i, 24)), .member = {}};
+  if (i + 1 < x.code.size() && (x.code[i + 1] & 0x7F) == op_getfield
+      && part(i + 1, 16) == (x.code[i] >> 7 & 0xFF))
+    used.member = text(part(i + 1, 24));
+  return used;
+}
+
+std::optional<std::string> fault_of_names(const function_code& x, std::size_t i,
+                                          const name_check& names) {
+  const auto used = global_at(x, i);
+  if (used.name.empty()) return std::nullopt;
+  if (used.written)
+    return in_quotes(used.name.substr(0, 64)) + " would be a global; write local before it";
+  if (auto why = names(used.name)) return why;
+  return used.member.empty() ? std::nullopt : names(used.name + "." + used.member);
+}
+
+std::optional<code_fault> check(std::vector<const function_code*>& path, bool outside_variables,
+                                const name_check& names) {
   const auto& x = *path.back();
   for (std::size_t i = 0; i < x.code.size(); ++i) {
+    if (names)
+      if (auto why = fault_of_names(x, i, names))
+        return code_fault{line_of(x, i), std::move(*why)};
     if (const char* why = float_in(x, x.code[i])) return code_fault{line_of(x, i), why};
     const auto variable = x.code[i] >> 16 & 0xFF;
     if (outside_variables && (x.code[i] & 0x7F) == op_setupval && is_outside(path, variable))
@@ -204,7 +246,7 @@ std::optional<code_fault> check(std::vector<const function_code*>& path,
     return code_fault{std::max(x.first_line, 1), "holds a number with a fraction"};
   for (const auto& each : x.inner) {
     path.push_back(&each);
-    if (auto fault = check(path, outside_variables)) return fault;
+    if (auto fault = check(path, outside_variables, names)) return fault;
     path.pop_back();
   }
   return std::nullopt;
@@ -223,10 +265,11 @@ std::string dump_function(lua_State* lua) {
   return dumped;
 }
 
-std::optional<code_fault> find_code_fault(std::string_view dumped, bool outside_variables) {
+std::optional<code_fault> find_code_fault(std::string_view dumped, bool outside_variables,
+                                          const name_check& names) {
   const auto whole = dump_reader(dumped).function();
   std::vector path{&whole};
-  return check(path, outside_variables);
+  return check(path, outside_variables, names);
 }
 
 } // namespace tallymesh::contracts

@@ -3,6 +3,7 @@
 // format is that of the Lua that check_lua pins. Pure; one thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,9 +17,14 @@ struct code_fault {
   std::string what; ///< "a number with a fraction …", and what to write instead
 };
 
+/// What is wrong with the use of a global name, or of a library's function: "os",
+/// "string.dump". Nothing: it is known.
+using name_check = std::function<std::optional<std::string>(std::string_view name)>;
+
 /// Of a dumped function and all functions inside it. `outside_variables`: whether it may not
 /// assign to variables outside itself, as no function may that lives on after the file is read.
-std::optional<code_fault> find_code_fault(std::string_view dumped, bool outside_variables);
+std::optional<code_fault> find_code_fault(std::string_view dumped, bool outside_variables,
+                                          const name_check& names = {});
 
 /// The function on top of the stack, dumped with its lines and names.
 std::string dump_function(lua_State* lua);

@@ -283,9 +283,33 @@ static std::string advice_for(std::string_view name) {
          "library that contracts/README.md lists";
 }
 
+static std::string no_such_name(std::string_view name) {
+  return "there is no " + in_quotes(name) + "; " + advice_for(name.substr(0, name.find('.')));
+}
+
 static int unknown_name(lua_State* lua) {
   const auto name = lua_type(lua, 2) == LUA_TSTRING ? text_at(lua, 2) : "?";
-  fail_at_line(lua, "there is no " + in_quotes(name) + "; " + advice_for(name));
+  fail_at_line(lua, no_such_name(name));
+}
+
+/// Puts what the table below the top holds under this name in its place on the stack.
+static void enter(lua_State* lua, std::string_view name) {
+  push_content(lua, -1);
+  lua_pushlstring(lua, name.data(), name.size());
+  lua_rawget(lua, -2);
+}
+
+std::optional<std::string> unknown_name_of(lua_State* lua, std::string_view name) {
+  luaL_checkstack(lua, 8, nullptr);
+  const int before = lua_gettop(lua);
+  const auto dot = name.find('.');
+  lua_pushglobaltable(lua);
+  enter(lua, name.substr(0, dot));
+  if (dot != name.npos && lua_istable(lua, -1)) enter(lua, name.substr(dot + 1));
+  const bool known = !lua_isnil(lua, -1);
+  lua_settop(lua, before);
+  if (known) return std::nullopt;
+  return no_such_name(name.substr(0, 128));
 }
 
 static int refuse_global(lua_State* lua) {

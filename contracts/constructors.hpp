@@ -5,6 +5,8 @@
 
 #include "contracts/contract.hpp"
 
+#include <optional>
+
 struct lua_State;
 
 namespace tallymesh::contracts {
@@ -17,6 +19,10 @@ struct made_types {
 
 /// Sets the globals; `types` must outlive the state. Any other global is an error.
 void open_constructors(lua_State* lua, made_types& types);
+
+/// Why a file cannot use this global name, or this function of a library ("string.dump"), and
+/// what to write instead; nothing if there is one.
+std::optional<std::string> unknown_name_of(lua_State* lua, std::string_view name);
 
 /// The type at this place of the stack, if it is one.
 std::optional<field> type_at(lua_State* lua, int at, const made_types& types);

@@ -124,10 +124,14 @@ void hide_fields(const table& x, value_map& row, const actor& who, bool is_autho
 /// As above by names; false if the contract has no such table.
 bool may_read(const contract& x, std::string_view table_name, const actor& who);
 
+/// Of a contract's file: no more fits into the operation that proposes it, and what cannot be
+/// proposed could never be changed again.
+constexpr std::size_t max_source_bytes = 192 * 1024;
+
 /// What a contract file may use. The defaults are the mesh's: every node must come to one
 /// verdict.
 struct parse_limits {
-  std::size_t source_bytes = 256 * 1024;
+  std::size_t source_bytes = max_source_bytes;
   std::size_t memory_bytes = 16 * 1024 * 1024; ///< held at once
   std::size_t churn_bytes = 256 * 1024 * 1024; ///< allocated in all, freed or not
   std::size_t piece_bytes = 64 * 1024;         ///< one string or table, while the file runs

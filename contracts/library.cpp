@@ -1,6 +1,7 @@
 #include "contracts/library.hpp"
 
 #include "contracts/code_check.hpp"
+#include "contracts/constructors.hpp"
 #include "contracts/sandbox.hpp"
 #include "contracts/vm_gas.hpp"
 
@@ -250,7 +251,8 @@ private:
       return;
     }
     line_ = first_line(lua_, function);
-    if (const auto fault = find_code_fault(dump_function(lua_), true))
+    const auto names = [this](std::string_view name) { return unknown_name_of(lua_, name); };
+    if (const auto fault = find_code_fault(dump_function(lua_), true, names))
       raise_at_line(lua_, fault->line, fault->what);
     for (int i = 1; lua_getupvalue(lua_, function, i) != nullptr; ++i)
       note();

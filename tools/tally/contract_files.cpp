@@ -75,7 +75,7 @@ return {
 }
 
 result<std::string> read_contract_file(const std::string& file) {
-  constexpr std::size_t most = 256 * 1024;
+  constexpr auto most = contracts::max_source_bytes;
   std::ifstream in(file, std::ios::binary);
   if (!in) return make_error(errc::not_found, "cannot read " + file + "; is the name right?");
   std::string text(most + 1, '\0');
@@ -83,8 +83,11 @@ result<std::string> read_contract_file(const std::string& file) {
   if (in.bad()) return make_error(errc::storage, "reading " + file + " failed");
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (text.size() > most)
-    return make_error(errc::too_large,
-                      file + " has more than 256 KiB, the most that a contract has");
+    return make_error(
+        errc::too_large,
+        file
+            + " has more than 192 KiB, the most that a contract has: what is longer "
+              "could not be proposed, and so never be changed");
   return text;
 }
 
@@ -104,24 +107,59 @@ static std::string with_line(std::string context, std::string_view source,
   return context;
 }
 
+static std::size_t number_after(std::string_view text, std::size_t at) {
+  constexpr std::size_t most = 1'000'000; // lines of a contract are fewer
+  std::size_t number = 0;
+  for (; at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])); ++at)
+    number = std::min(number * 10 + static_cast<std::size_t>(text[at] - '0'), most);
+  return number;
+}
+
+/// From 1; empty: there are fewer.
+static std::string_view line_of(std::string_view source, std::size_t number) {
+  for (std::size_t line = 1; line < number && !source.empty(); ++line)
+    source.remove_prefix(std::min(source.find('\n'), source.size() - 1) + 1);
+  return source.substr(0, source.find('\n'));
+}
+
 std::string with_text_of_line(std::string context, std::string_view source,
                               const std::string& file) {
   if (!context.starts_with(file + ":")) return context;
-  std::size_t number = 0;
-  for (auto at = file.size() + 1; at < context.size() && std::isdigit(context[at]); ++at)
-    number = std::min<std::size_t>(number * 10 + (context[at] - '0'), source.size() + 1);
+  const auto number = number_after(context, file.size() + 1);
   if (number == 0) return context;
-  for (std::size_t line = 1; line < number && !source.empty(); ++line)
-    source.remove_prefix(std::min(source.find('\n'), source.size() - 1) + 1);
-  const auto text = source.substr(0, std::min(source.find('\n'), std::size_t{120}));
+  const auto text = line_of(source, number).substr(0, 120);
   if (text.find_first_not_of(" \t\r") == text.npos) return context;
   return context + "\n  " + std::to_string(number) + " | " + printable(text);
+}
+
+/// "orders.lua:8: there is no "os"; …" gets the column where the line says it.
+static std::string with_column(std::string context, std::string_view source,
+                               const std::string& file) {
+  if (!context.starts_with(file + ":")) return context;
+  const auto end = context.find(": ", file.size() + 1);
+  const auto from = context.find('"');
+  if (end == context.npos || from == context.npos) return context;
+  const auto said = std::string_view(context).substr(end + 2);
+  if (!said.starts_with("there is no \"") && !said.starts_with("\"")) return context;
+  const auto name = context.substr(from + 1, context.find('"', from + 1) - from - 1);
+  const auto text = line_of(source, number_after(context, file.size() + 1));
+  const auto is_part = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  };
+  for (auto at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
+    const auto after = at + name.size();
+    if ((at > 0 && (is_part(text[at - 1]) || text[at - 1] == '.'))
+        || (after < text.size() && is_part(text[after])))
+      continue;
+    return context.insert(end, ":" + std::to_string(at + 1));
+  }
+  return context;
 }
 
 result<contracts::contract> check_contract(std::string_view source, const std::string& file) {
   const auto made = contracts::program::make(source, file);
   if (made) return (*made)->declared();
-  auto context = with_line(made.error().context, source, file);
+  auto context = with_column(with_line(made.error().context, source, file), source, file);
   return make_error(made.error().code, with_text_of_line(std::move(context), source, file));
 }
 

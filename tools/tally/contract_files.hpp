@@ -13,7 +13,7 @@ namespace tallymesh::tally {
 /// A small contract with comments, to begin with. Errors: bad_config (no name for a contract).
 result<std::string> contract_template(const std::string& name);
 
-/// Errors: not_found, too_large (256 KiB), storage.
+/// Errors: not_found, too_large (192 KiB), storage.
 result<std::string> read_contract_file(const std::string& file);
 
 /// Reads it as a node does. The error's context begins with file and line, says what to write
