@@ -22,18 +22,31 @@ checked<const table*> transaction_host::own(std::string_view name) const {
   return found;
 }
 
-/// A contract reads its own tables; another's if that one lets the contract or the operation's
-/// author read them.
+actor transaction_host::reading() const {
+  auto who = on_.facts().who;
+  if (reads_as_ == reader::contract) who.contract = running_.declared.name;
+  return who;
+}
+
+/// A contract reads its own tables; another's if that one lets it. It does not read with the
+/// rights of an author who called it: what that one may see is not for all who may see this
+/// contract's tables.
 checked<const table*> transaction_host::readable(std::string_view name) const {
   if (name.find('.') == std::string_view::npos) return own(name);
   const auto* found = on_.rules().find_table(name);
   if (found == nullptr) return refuse(outcome::unknown_table, name);
-  if (running_.declared.find_table(found->name) == found) return found;
-  actor contract_itself = on_.facts().who;
-  contract_itself.contract = running_.declared.name;
-  if (!may_read(*found, on_.facts().who) && !may_read(*found, contract_itself))
+  if (!is_own(*found) && !may_read(*found, reading()))
     return refuse(outcome::forbidden, found->full_name);
   return found;
+}
+
+/// Without what another contract hides from this one.
+template <class Rows>
+Rows transaction_host::visible(const table& of, Rows rows) const {
+  if (!is_own(of))
+    for (auto& row : rows)
+      hide_fields(of, row, reading(), false);
+  return rows;
 }
 
 // --- reads
@@ -42,19 +55,29 @@ checked<std::optional<value_map>> transaction_host::get(std::string_view table,
                                                         const value_list& key) {
   const auto of = readable(table);
   if (!of) return of.error();
-  return on_.get(**of, key);
+  auto row = on_.get(**of, key);
+  if (row && *row && !is_own(**of)) hide_fields(**of, **row, reading(), false);
+  return row;
 }
 
 checked<std::vector<value_map>> transaction_host::find(std::string_view table,
                                                        const value_map& where, page wanted) {
   const auto of = readable(table);
   if (!of) return of.error();
+  // Who finds rows by a value knows that they have it.
+  if (!is_own(**of))
+    for (const auto& [field, hiders] : (*of)->hidden)
+      if (const auto& name = (*of)->fields[field].name;
+          tallymesh::find(where, name) != nullptr && is_hidden(**of, field, reading(), false))
+        return refuse(outcome::forbidden, name);
   const auto choice = index_for(**of, where);
   if (!choice) return choice.error();
-  if (choice->index)
-    return on_.find((*of)->full_name, *choice->index, choice->prefix, wanted.limit,
-                    wanted.descending);
-  return on_.range((*of)->full_name, choice->prefix, wanted.limit, wanted.descending);
+  auto rows = choice->index ? on_.find((*of)->full_name, *choice->index, choice->prefix,
+                                       wanted.limit, wanted.descending)
+                            : on_.range((*of)->full_name, choice->prefix, wanted.limit,
+                                        wanted.descending);
+  if (!rows) return rows;
+  return visible(**of, std::move(*rows));
 }
 
 checked<std::vector<value_map>> transaction_host::range(std::string_view table,
@@ -67,7 +90,9 @@ checked<std::vector<value_map>> transaction_host::range(std::string_view table,
   auto last = transaction::start_of(**of, (*of)->key, to);
   if (!last) return last.error();
   const key_range run{std::move(*first), keys_with(std::move(*last)).to, wanted.descending};
-  return on_.range(**of, run, wanted.limit);
+  auto rows = on_.range(**of, run, wanted.limit);
+  if (!rows) return rows;
+  return visible(**of, std::move(*rows));
 }
 
 // --- effects

@@ -1,6 +1,6 @@
-// What a running contract can do, over a transaction: reads with its rights and its author's,
-// writes to its own tables, and effects through the built-in contracts. One for each run of one
-// contract; one thread.
+// What a running contract can do, over a transaction: it reads its own tables, and others' with
+// the rights of whoever asks directly, which is the contract; it writes to its own tables, and
+// has effects through the built-in contracts. One for each run of one contract; one thread.
 #pragma once
 
 #include "contracts/engine.hpp"
@@ -10,8 +10,13 @@ namespace tallymesh::contracts {
 
 class transaction_host final : public host {
 public:
-  transaction_host(engine& by, transaction& on, const contract_entry& running)
-      : by_(by), on_(on), running_(running), caller_(on.facts().caller) {}
+  /// Whose rights count for tables of other contracts: in a contract's tests it is the party
+  /// that acts, who looks at what came of it.
+  enum class reader { contract, author };
+
+  transaction_host(engine& by, transaction& on, const contract_entry& running,
+                   reader reads_as = reader::contract)
+      : by_(by), on_(on), running_(running), caller_(on.facts().caller), reads_as_(reads_as) {}
 
   std::uint64_t left() const override { return on_.gas_limit() - on_.gas_used(); }
   checked<void> charge(std::uint64_t gas) override { return on_.charge(gas); }
@@ -36,12 +41,17 @@ public:
 
 private:
   checked<const table*> readable(std::string_view name) const;
+  bool is_own(const table& x) const { return running_.declared.find_table(x.name) == &x; }
+  actor reading() const;
+  template <class Rows>
+  Rows visible(const table& of, Rows rows) const;
   checked<const table*> own(std::string_view name) const;
 
   engine& by_;
   transaction& on_;
   const contract_entry& running_;
   std::string_view caller_;
+  reader reads_as_;
 };
 
 } // namespace tallymesh::contracts

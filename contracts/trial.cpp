@@ -207,7 +207,8 @@ private:
   auto looking(F read) -> decltype(read(std::declval<host&>())) {
     over_.begin_block(height_ + 1);
     transaction on(*rules_, over_, below_, facts(), std::min(allowed_, default_operation_gas));
-    transaction_host through(code_, on, *rules_->find_entry(tested_));
+    transaction_host through(code_, on, *rules_->find_entry(tested_),
+                             transaction_host::reader::author);
     auto found = read(through);
     used_ += on.gas_used();
     on.rewind();

@@ -67,8 +67,22 @@ constexpr char broker_source[] = R"lua(return { contract = "broker", version = 1
   tables = { notes = { key = {"id"}, fields = { id = text{max=8} } } },
   actions = {
     only_desk = { may = {"anyone"}, run = function(ctx) ctx.call("orders", "only_desk", {}) end },
+    look = { may = {"anyone"}, params = { salary = optional(int64) },
+      run = function(ctx, p)
+        local found = p.salary and ctx.find("staff.people", { salary = p.salary })
+                      or { ctx.get("staff.people", "ann"), ctx.range("staff.people", "a", "b")[1],
+                           ctx.find("staff.people", { team = "x" })[1] }
+        for _, each in ipairs(found) do ctx.emit("saw", { team = each.team, salary = each.salary }) end
+      end },
+    look_closed = { may = {"anyone"}, run = function(ctx) ctx.get("staff.closed", "a") end },
     by_desk = { may = {"anyone"}, run = function(ctx) ctx.call("desk", "only_desk", {}) end },
   } })lua";
+
+constexpr char staff_source[] = R"lua(return { contract = "staff", version = 1, tables = {
+  people = { key = {"name"}, fields = { name = text{max=8}, team = text{max=8}, salary = int64 },
+             index = { {"team"}, {"salary"} }, read = {"level1", "contract:broker"},
+             hide = { salary = {"level1"} }, store = {"hq"} },
+  closed = { key = {"id"}, fields = { id = text{max=8} }, read = {"level1"} } } })lua";
 
 /// link1 calls link2, and so on to link`last`.
 std::string link_source(int number, int last) {
@@ -94,7 +108,7 @@ genesis_facts facts() {
   genesis_facts x;
   x.nodes = {{"hq", contracts::tier::level1}, {"coop", contracts::tier::level2}};
   x.accounts = {{"clerk", "hq", {}}, {"guard", "hq", {}}, {"importer", "coop", {}}};
-  for (const auto* source : {orders_source, desk_source, broker_source})
+  for (const auto* source : {orders_source, desk_source, broker_source, staff_source})
     x.contracts.push_back(entry(source));
   for (int i = 1; i <= 9; ++i)
     x.contracts.push_back(entry(link_source(i, 9)));
@@ -271,6 +285,20 @@ BOOST_AUTO_TEST_CASE(a_called_contract_sees_its_immediate_callers_rights) {
   BOOST_TEST(said(call("desk", "accept", map_of({{"order_id", "a1"}}))) == "forbidden accept");
   BOOST_TEST(call("desk", "place", map_of({{"order_id", "d1"}}), "importer", coop).ok());
   BOOST_TEST(call("orders", "accept", map_of({{"order_id", "d1"}})).ok());
+}
+
+BOOST_AUTO_TEST_CASE(a_contract_reads_others_tables_with_its_own_rights_and_not_its_authors) {
+  const auto ann = map_of({{"name", "ann"}, {"salary", std::int64_t{9}}, {"team", "x"}});
+  BOOST_TEST(call("staff", "store", map_of({{"row", ann}, {"table", "people"}})).ok());
+  // clerk@hq may read all of it; the contract that he calls sees what it may see itself.
+  const auto looked = call("broker", "look");
+  BOOST_TEST(said(looked) == "done");
+  BOOST_TEST_REQUIRE(looked.events.size() == 3u); // by key, by range, by index
+  for (const auto& each : looked.events)
+    BOOST_TEST((each.what == map_of({{"team", "x"}})));
+  BOOST_TEST(said(call("broker", "look", map_of({{"salary", std::int64_t{9}}})))
+             == "forbidden salary");
+  BOOST_TEST(said(call("broker", "look_closed")) == "forbidden staff.closed");
 }
 
 BOOST_AUTO_TEST_CASE(contracts_wait_for_each_other_eight_deep_and_no_deeper) {
