@@ -6,6 +6,7 @@
 #include "messages/encoding.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace tallymesh::contracts {
 
@@ -22,19 +23,52 @@ std::string text_of(const value& x) {
   return "?";
 }
 
-/// "orders.orders row 2026,17": the key's values as URLs and command lines write them.
+/// The key's values as URLs and command lines write them: "2026,17".
 std::string name_of(const table& of, const value_map& row) {
   std::string text;
   for (const auto number : of.key) {
     const auto* held = find(row, of.fields[number].name);
     text += (text.empty() ? "" : ",") + (held == nullptr ? "?" : text_of(*held));
   }
-  return of.full_name + " row " + text;
+  return text;
 }
 
 std::string reason(const refusal& why) {
   const auto about = why.detail.empty() ? "" : " (" + why.detail + ")";
   return std::string(to_string(why.why)) + about;
+}
+
+using fault = std::optional<activation_refusal>;
+
+fault not_for(activation_fault why, std::string text) {
+  return activation_refusal{
+      .why = why, .table = {}, .row = {}, .cause = {}, .detail = {}, .text = std::move(text)};
+}
+
+fault not_for_row(activation_fault why, const table& of, const value_map& row,
+                  const std::optional<refusal>& cause, std::string_view before,
+                  std::string_view after) {
+  activation_refusal x{.why = why,
+                       .table = of.full_name,
+                       .row = name_of(of, row),
+                       .cause = {},
+                       .detail = {},
+                       .text = {}};
+  x.text = std::string(before) + x.table + " row " + x.row + std::string(after);
+  if (!cause) return x;
+  x.cause = to_string(cause->why);
+  x.detail = cause->detail;
+  x.text += ": " + reason(*cause);
+  return x;
+}
+
+fault too_much_work(const table& of, const refusal& cause, std::string text) {
+  return activation_refusal{.why = activation_fault::too_much_work,
+                            .table = of.full_name,
+                            .row = {},
+                            .cause = std::string(to_string(cause.why)),
+                            .detail = cause.detail,
+                            .text = std::move(text)};
 }
 
 std::vector<std::string> names_of(const table& of, const field_numbers& fields) {
@@ -96,6 +130,14 @@ std::vector<index_change> entries_moved(const std::string& table, const bytes& r
 
 } // namespace
 
+std::string_view to_string(activation_fault x) {
+  static constexpr std::string_view names[] = {
+      "not_parsed",         "built_in",        "cannot_run",       "closed_rows",
+      "contradicts_others", "table_has_rows",  "row_does_not_fit", "key_would_change",
+      "too_much_work",      "migration_failed"};
+  return names[static_cast<std::size_t>(x)];
+}
+
 // --- what is in force
 
 void transaction::forget_sets(std::size_t down_to) {
@@ -108,29 +150,45 @@ void transaction::set_frozen(std::string_view contract, bool frozen) {
   sets_.push_back(rules().with_frozen(contract, frozen));
 }
 
-checked<std::optional<std::string>> transaction::activate(std::string_view source) {
+checked<fault> transaction::activate(std::string_view source, const actor& author) {
   auto declared = parse(source, "contract");
-  if (!declared) return std::optional(declared.error().context);
+  if (!declared) return not_for(activation_fault::not_parsed, declared.error().context);
   const auto before = mark();
   const auto used = gas_used_, limit = gas_limit_;
   gas_limit_ = gas_used_ + std::min(activation_gas, activation_limit_);
-  auto why = take_over({std::move(*declared), std::string(source), nullptr});
+  auto why = take_over({std::move(*declared), std::string(source), nullptr}, author);
   gas_limit_ = limit + (gas_used_ - used);
   if (!why) return why;
   rewind(before);
   // It may have been the block that was full, not this version that asks for too much.
   if (before.writes.bytes > limits::max_block_change_bytes / 2
-      && why->find(to_string(outcome::block_full)) != std::string::npos)
+      && why->cause == to_string(outcome::block_full))
     return refuse(outcome::block_full, "");
   return why;
 }
 
-std::optional<std::string> transaction::take_over(contract_entry next) {
+/// Those who asked first are not asked on whose behalf the rows change: who proposed is.
+fault transaction::migrate(const contract_entry& to, const actor& author) {
+  const auto voter = std::exchange(facts_.who, author);
+  const auto done = runner_->migrate(*this, to);
+  facts_.who = voter;
+  if (done) return std::nullopt;
+  return activation_refusal{.why = activation_fault::migration_failed,
+                            .table = {},
+                            .row = {},
+                            .cause = std::string(to_string(done.error().why)),
+                            .detail = done.error().detail,
+                            .text = "its migration failed: " + reason(done.error())};
+}
+
+fault transaction::take_over(contract_entry next, const actor& author) {
   const auto name = next.declared.name;
-  if (find_builtin(name) != nullptr) return name + " is built into the program";
+  if (find_builtin(name) != nullptr)
+    return not_for(activation_fault::built_in, name + " is built into the program");
   if (next.declared.has_code()) {
     TALLYMESH_INVARIANT(runner_ != nullptr);
-    if (const auto good = runner_->compile(next); !good) return good.error().context;
+    if (const auto good = runner_->compile(next); !good)
+      return not_for(activation_fault::cannot_run, good.error().context);
   }
   const auto now = rules().find_entry(name);
   const contract none;
@@ -138,10 +196,10 @@ std::optional<std::string> transaction::take_over(contract_entry next) {
   for (const auto& each : builtins())
     if (each.check_upgrade != nullptr)
       if (const auto good = each.check_upgrade(before, next.declared); !good)
-        return good.error().context;
+        return not_for(activation_fault::closed_rows, good.error().context);
   if (auto why = check_removed(before, next.declared)) return why;
   auto made = rules().with(std::move(next));
-  if (!made) return made.error().context;
+  if (!made) return not_for(activation_fault::contradicts_others, made.error().context);
   sets_.push_back(std::move(*made));
   over_.forget_indexes();
   const auto& after = *rules().find_entry(name);
@@ -154,8 +212,7 @@ std::optional<std::string> transaction::take_over(contract_entry next) {
     if (auto why = index_anew(*old, each)) return why;
   }
   if (after.declared.has_migrate)
-    if (const auto done = runner_->migrate(*this, after); !done)
-      return "its migration failed: " + reason(done.error());
+    if (auto why = migrate(after, author)) return why;
   for (const auto* each : anew)
     if (auto why = fit_rows(*each)) return why;
   for (const auto* each : anew) // only now is every row as it will be
@@ -165,7 +222,7 @@ std::optional<std::string> transaction::take_over(contract_entry next) {
 
 // --- rows
 
-std::optional<std::string> transaction::each_row(const table& of, const row_visit& visit) {
+fault transaction::each_row(const table& of, const row_visit& visit) {
   key_range rest;
   for (;;) {
     std::vector<std::pair<bytes, held_row>> found;
@@ -176,7 +233,9 @@ std::optional<std::string> transaction::each_row(const table& of, const row_visi
       if (held.row) found.emplace_back(bytes(key.begin(), key.end()), held);
       return found.size() < rows_at_once;
     });
-    if (!paid) return of.full_name + " has too many rows: " + reason(paid.error());
+    if (!paid)
+      return too_much_work(of, paid.error(),
+                           of.full_name + " has too many rows: " + reason(paid.error()));
     for (const auto& [key, held] : found)
       if (auto why = visit(key, held)) return why;
     if (found.size() < rows_at_once) return std::nullopt;
@@ -192,61 +251,68 @@ checked<void> transaction::rewrite(const table& of, const bytes& key, held_row b
   return write(of, key, std::move(before), std::move(after), std::move(moved));
 }
 
-std::optional<std::string> transaction::check_removed(const contract& before,
-                                                      const contract& after) {
+/// That a row could not be rewritten.
+static fault not_rewritten(const table& of, const value_map& row, const refusal& cause) {
+  return not_for_row(activation_fault::too_much_work, of, row, cause, "", "");
+}
+
+fault transaction::check_removed(const contract& before, const contract& after) {
   for (const auto& each : before.tables) {
     if (after.find_table(each.name) != nullptr) continue;
     auto why = each_row(each, [&](const bytes&, const held_row& held) {
-      return std::optional("it no longer declares " + each.full_name + ", and "
-                           + name_of(each, stored_row(*held.row)) + " is there");
+      return not_for_row(activation_fault::table_has_rows, each, stored_row(*held.row),
+                         std::nullopt, "it no longer declares " + each.full_name + ", and ",
+                         " is there");
     });
     if (why) return why;
   }
   return std::nullopt;
 }
 
-std::optional<std::string> transaction::index_anew(const table& before, const table& after) {
-  return each_row(
-      after, [&](const bytes& key, const held_row& held) -> std::optional<std::string> {
-        const auto row = stored_row(*held.row);
-        auto moved = entries_moved(after.full_name, key, entries_of(before, row),
-                                   entries_of(after, row));
-        if (moved.empty()) return std::nullopt;
-        auto same = *held.row;
-        const auto done = rewrite(after, key, held, std::move(same), std::move(moved));
-        if (!done) return name_of(before, row) + ": " + reason(done.error());
-        return std::nullopt;
-      });
+fault transaction::index_anew(const table& before, const table& after) {
+  return each_row(after, [&](const bytes& key, const held_row& held) -> fault {
+    const auto row = stored_row(*held.row);
+    auto moved =
+        entries_moved(after.full_name, key, entries_of(before, row), entries_of(after, row));
+    if (moved.empty()) return std::nullopt;
+    auto same = *held.row;
+    const auto done = rewrite(after, key, held, std::move(same), std::move(moved));
+    if (!done) return not_rewritten(before, row, done.error());
+    return std::nullopt;
+  });
 }
 
-std::optional<std::string> transaction::fit_rows(const table& of) {
-  return each_row(
-      of, [&](const bytes& key, const held_row& held) -> std::optional<std::string> {
-        const auto row = stored_row(*held.row);
-        const auto name = name_of(of, row);
-        const auto fitting = merge(of, row, value_map());
-        if (!fitting) return name + " does not fit: " + reason(fitting.error());
-        const auto key_now = key_of(of, *fitting);
-        if (!key_now || *key_now != key) return name + " does not fit: its key would change";
-        auto after = encode(*fitting);
-        if (after == *held.row) return std::nullopt;
-        auto moved =
-            entries_moved(of.full_name, key, entries_of(of, row), entries_of(of, *fitting));
-        const auto done = rewrite(of, key, held, std::move(after), std::move(moved));
-        if (!done) return name + ": " + reason(done.error());
-        return std::nullopt;
-      });
+fault transaction::fit_rows(const table& of) {
+  return each_row(of, [&](const bytes& key, const held_row& held) -> fault {
+    const auto row = stored_row(*held.row);
+    const auto fitting = merge(of, row, value_map());
+    if (!fitting)
+      return not_for_row(activation_fault::row_does_not_fit, of, row, fitting.error(), "",
+                         " does not fit");
+    const auto key_now = key_of(of, *fitting);
+    if (!key_now || *key_now != key)
+      return not_for_row(activation_fault::key_would_change, of, row, std::nullopt, "",
+                         " does not fit: its key would change");
+    auto after = encode(*fitting);
+    if (after == *held.row) return std::nullopt;
+    auto moved =
+        entries_moved(of.full_name, key, entries_of(of, row), entries_of(of, *fitting));
+    const auto done = rewrite(of, key, held, std::move(after), std::move(moved));
+    if (!done) return not_rewritten(of, row, done.error());
+    return std::nullopt;
+  });
 }
 
-std::optional<std::string> transaction::check_rows(const table& of) {
+fault transaction::check_rows(const table& of) {
   if (of.unique.empty() && of.references.empty() && !of.has_check) return std::nullopt;
-  return each_row(of, [&](const bytes& key, const held_row& held) {
+  return each_row(of, [&](const bytes& key, const held_row& held) -> fault {
     const auto row = stored_row(*held.row);
     auto good = check_unique(of, key, row);
     if (good) good = check_references(of, row);
     if (good) good = check_by_code(of, row);
-    return good ? std::nullopt
-                : std::optional(name_of(of, row) + " does not fit: " + reason(good.error()));
+    if (good) return std::nullopt;
+    return not_for_row(activation_fault::row_does_not_fit, of, row, good.error(), "",
+                       " does not fit");
   });
 }
 

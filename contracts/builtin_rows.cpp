@@ -101,6 +101,17 @@ bool has_account(const mesh_facts& mesh, std::string_view account_at_node) {
                      });
 }
 
+std::optional<actor> party_named(const mesh_facts& mesh, std::string_view account_at_node) {
+  const auto at = account_at_node.find('@');
+  if (at == account_at_node.npos) return std::nullopt;
+  const auto name = account_at_node.substr(at + 1);
+  const auto node =
+      std::find_if(mesh.nodes.begin(), mesh.nodes.end(),
+                   [&](const mesh_facts::node& each) { return each.name == name; });
+  if (node == mesh.nodes.end()) return std::nullopt;
+  return actor{account_at_node.substr(0, at), node->name, node->at};
+}
+
 std::optional<std::string> unknown_name(std::string_view grantees, const mesh_facts& mesh) {
   std::optional<std::string> unknown;
   any_name(grantees, [&](std::string_view name) {

@@ -27,5 +27,8 @@ bool has_node(const mesh_facts& mesh, std::string_view name);
 /// "clerk@hq", the implicit account `node` too.
 bool has_account(const mesh_facts& mesh, std::string_view account_at_node);
 std::string full_name(const actor& who);
+/// The account of this full name, with its node's tier; nothing if there is no such node. It
+/// points into `mesh` and `account_at_node`.
+std::optional<actor> party_named(const mesh_facts& mesh, std::string_view account_at_node);
 
 } // namespace tallymesh::contracts

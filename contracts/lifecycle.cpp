@@ -50,10 +50,18 @@ return {
                  contract = name, version = optional(int64{min=1}), digest = optional(digest),
                  propose = optional(parties), approve = optional(parties),
                  approvals = optional(int64{min=0}), verdicts = optional(int64{min=0}),
-                 proposer = party, reason = optional(why), time_ms = int64, until_ms = int64,
+                 proposer = party, node = name, reason = optional(why),
+                 height = int64{min=0}, position = int64{min=0}, -- of the operation
+                 time_ms = int64, until_ms = int64,
+                 base = optional(digest), -- what was in force, and what it was verified against
                  state = one_of{"verifying", "voting", "accepted", "refused", "withdrawn"},
-                 outcome = optional(why), decided_height = optional(int64) },
-      index  = { {"state"}, {"contract"} },
+                 -- Codes, of which README.md has the list; texts would change with the program.
+                 outcome = optional(text{max=64}), outcome_node = optional(name),
+                 outcome_table = optional(text{max=130}), outcome_row = optional(text{max=600}),
+                 outcome_cause = optional(text{max=64}), outcome_detail = optional(text{max=64}),
+                 decided_height = optional(int64) },
+      index  = { {"state", "height", "position"}, {"contract", "height", "position"},
+                 {"node", "state"} },
       read   = anyone,
     },
     -- What each node found when it verified by itself.
@@ -163,42 +171,68 @@ bool is_open(const value_map& proposal) {
   return state == "verifying" || state == "voting";
 }
 
-checked<void> close(transaction& on, const value_map& proposal, std::string_view state,
-                    std::string outcome_text) {
-  const auto stored =
-      on.put("mesh.proposals", make_row({{"decided_height", signed_height(on)},
-                                         {"id", text_in(proposal, "id")},
-                                         {"outcome", clipped(std::move(outcome_text), 1000)},
-                                         {"state", std::string(state)}}));
+/// How a proposal ended. Codes and names only.
+struct decision {
+  std::string_view state; ///< accepted, refused or withdrawn
+  std::string code;
+  activation_refusal about = {};
+  std::string node = {};
+};
+
+checked<void> close(transaction& on, const value_map& proposal, decision x) {
+  const auto if_any = [](std::string text, std::size_t most) {
+    return text.empty() ? value() : value(clipped(std::move(text), most));
+  };
+  const auto stored = on.put(
+      "mesh.proposals", make_row({{"decided_height", signed_height(on)},
+                                  {"id", text_in(proposal, "id")},
+                                  {"outcome", std::move(x.code)},
+                                  {"outcome_cause", if_any(std::move(x.about.cause), 64)},
+                                  {"outcome_detail", if_any(std::move(x.about.detail), 64)},
+                                  {"outcome_node", if_any(std::move(x.node), 64)},
+                                  {"outcome_row", if_any(std::move(x.about.row), 600)},
+                                  {"outcome_table", if_any(std::move(x.about.table), 130)},
+                                  {"state", std::string(x.state)}}));
   if (!stored) return stored.error();
+  const auto state = x.state;
   return on.emit("proposal_" + std::string(state),
                  make_row({{"contract", text_in(proposal, "contract")},
                            {"proposal", text_in(proposal, "id")}}));
 }
 
-/// Two open proposals for one contract would be verified against what the other may change.
-checked<void> refuse_if_open(transaction& on, std::string_view contract) {
-  constexpr std::size_t most =
-      1000; // of one contract; the newest are the ones that may be open
-  auto all = on.find("mesh.proposals", 1, value_list{std::string(contract)}, most, true);
-  if (!all) return all.error();
-  for (const auto& each : *all) {
-    if (!is_open(each)) continue;
-    if (!is_past(on, each)) return refused("already_open");
-    if (auto closed = close(on, each, "refused", "its time ran out"); !closed)
-      return closed.error();
+/// Each open proposal is work for every node, before anyone has agreed to anything: a party has
+/// a few, and so has a node. What others have open is in nobody's way: which of two is decided
+/// first is for those who vote, and the other may not apply any more then.
+checked<void> refuse_if_too_many(transaction& on, std::string_view kind,
+                                 std::string_view contract) {
+  const auto self = full_name(on.facts().who);
+  std::size_t of_node = 0, of_account = 0;
+  for (const std::string state : {"verifying", "voting"}) {
+    auto all = on.find("mesh.proposals", 2, value_list{std::string(on.facts().who.node), state},
+                       max_open_of_node + 1);
+    if (!all) return all.error();
+    for (const auto& each : *all) {
+      if (is_past(on, each)) {
+        if (auto closed = close(on, each, {"refused", "timed_out"}); !closed)
+          return closed.error();
+        continue;
+      }
+      ++of_node;
+      if (text_in(each, "proposer") != self) continue;
+      ++of_account;
+      if (text_in(each, "kind") == kind && text_in(each, "contract") == contract)
+        return refused("already_open");
+    }
   }
+  if (of_node >= max_open_of_node || of_account >= max_open_of_account)
+    return refused("too_many_open");
   return {};
 }
 
-/// Each candidate is work for every node, before anyone has agreed to anything.
-checked<void> refuse_if_too_many(transaction& on) {
-  auto open = on.find("mesh.proposals", 0, value_list{"verifying"}, 2 * max_verifying, true);
-  if (!open) return open.error();
-  const auto still = std::count_if(open->begin(), open->end(),
-                                   [&](const value_map& each) { return !is_past(on, each); });
-  if (static_cast<std::size_t>(still) >= max_verifying) return refused("too_many_open");
-  return {};
+/// The digest of what is in force; null: there is no such contract yet.
+value base_of(const transaction& on, std::string_view contract) {
+  const auto* now = on.rules().find_contract(contract);
+  return now == nullptr ? value() : digest_value(now->source);
 }
 
 checked<void> open_proposal(transaction& on, std::string_view kind, std::string_view contract,
@@ -206,15 +240,18 @@ checked<void> open_proposal(transaction& on, std::string_view kind, std::string_
   const auto rules = rules_for(on, contract);
   if (!rules) return rules.error();
   if (auto may = check_party(on, rules->propose); !may) return may.error();
-  if (auto free = refuse_if_open(on, contract); !free) return free.error();
+  if (auto room = refuse_if_too_many(on, kind, contract); !room) return room;
   constexpr std::int64_t day_ms = 86'400'000;
   const auto& facts = on.facts();
   const bool verified = kind == "install" || kind == "rollback";
   if (verified)
-    if (auto room = refuse_if_too_many(on); !room) return room;
+    if (auto base = base_of(on, contract); !base.is_null()) put(row, "base", std::move(base));
   put(row, "contract", std::string(contract));
+  put(row, "height", signed_height(on));
   put(row, "id", facts.operation.hex());
   put(row, "kind", std::string(kind));
+  put(row, "node", std::string(facts.who.node));
+  put(row, "position", std::int64_t{facts.position});
   put(row, "proposer", full_name(facts.who));
   if (auto why = or_null(given, "reason"); !why.is_null()) put(row, "reason", std::move(why));
   put(row, "state", verified ? "verifying" : "voting");
@@ -324,13 +361,26 @@ checked<value_map> open_one(transaction& on, const value_map& given) {
 struct count {
   std::size_t yes = 0, no = 0;
 };
-checked<count> count_of(transaction& on, std::string_view table, std::string_view proposal,
-                        std::string_view field) {
-  auto rows = on.range(table, value_list{std::string(proposal)}, limits::max_nodes);
+checked<count> count_verdicts(transaction& on, std::string_view proposal) {
+  auto rows = on.range("mesh.verdicts", value_list{std::string(proposal)}, limits::max_nodes);
   if (!rows) return rows.error();
   count made;
   for (const auto& each : *rows)
-    ++(flag_in(each, field) ? made.yes : made.no);
+    ++(flag_in(each, "good") ? made.yes : made.no);
+  return made;
+}
+
+/// Votes of those who may vote now: the rules may have changed since.
+checked<count> count_votes(transaction& on, std::string_view proposal,
+                           const approval_rules& rules) {
+  auto rows = on.range("mesh.approvals", value_list{std::string(proposal)}, limits::max_nodes);
+  if (!rows) return rows.error();
+  count made;
+  for (const auto& each : *rows) {
+    const auto voter = party_named(on.rules().mesh(), text_in(each, "account"));
+    if (voter && is_named(rules.approve, *voter))
+      ++(flag_in(each, "approve") ? made.yes : made.no);
+  }
   return made;
 }
 
@@ -366,7 +416,20 @@ checked<void> note_in_force(transaction& on, const contracts::contract& of, bool
                                             {"version", std::int64_t{of.version}}}));
 }
 
-using reason = std::optional<std::string>; ///< nothing, or why it cannot be
+using reason = std::optional<activation_refusal>; ///< nothing, or why it cannot be
+
+/// Whether what was proposed, verified and voted on still is what would happen now.
+std::optional<std::string_view> no_longer_applies(const transaction& on,
+                                                  const value_map& proposal) {
+  const auto& kind = text_in(proposal, "kind");
+  const auto& contract = text_in(proposal, "contract");
+  if (kind == "freeze" || kind == "unfreeze") {
+    if (on.rules().is_frozen(contract) == (kind == "freeze")) return "same_state";
+  } else if (kind != "rules" && base_of(on, contract) != or_null(proposal, "base")) {
+    return "outdated";
+  }
+  return std::nullopt;
+}
 
 /// Brings the proposed source in force, with its migration.
 checked<reason> install(transaction& on, const value_map& proposal) {
@@ -375,7 +438,10 @@ checked<reason> install(transaction& on, const value_map& proposal) {
   TALLYMESH_INVARIANT(kept->has_value()); // kept when it was proposed, and never removed
   const auto& name = text_in(proposal, "contract");
   if (auto saved = keep_present(on, name); !saved) return saved.error();
-  auto why = on.activate(text_in(**kept, "source"));
+  // Who proposed it answers for what its migration does, whoever gives the last vote.
+  const auto proposer = party_named(on.rules().mesh(), text_in(proposal, "proposer"));
+  TALLYMESH_INVARIANT(proposer.has_value()); // genesis' parties do not change
+  auto why = on.activate(text_in(**kept, "source"), *proposer);
   if (!why || *why) return why;
   const auto& now = *on.rules().find_contract(name);
   const auto noted = note_version(on, now, signed_height(on), text_in(proposal, "id"));
@@ -413,17 +479,18 @@ checked<void> carry_out(transaction& on, const value_map& proposal) {
              : kind == "unfreeze" ? set_frozen(on, proposal, false)
                                   : install(on, proposal);
   if (!why) return why.error();
-  if (!*why) return close(on, proposal, "accepted", "in force");
+  if (!*why) return close(on, proposal, {"accepted", "in_force"});
   on.rewind(before);
-  return close(on, proposal, "refused", std::move(**why));
+  auto code = std::string(to_string((*why)->why));
+  return close(on, proposal, {"refused", std::move(code), std::move(**why)});
 }
 
-/// The first finding of a node that refused, for the proposal's outcome.
-checked<std::string> first_finding(transaction& on, std::string_view proposal) {
+/// The first node that found it bad: what it found stands in its verdict.
+checked<std::string> first_refusing(transaction& on, std::string_view proposal) {
   auto rows = on.range("mesh.verdicts", value_list{std::string(proposal)}, limits::max_nodes);
   if (!rows) return rows.error();
   for (const auto& each : *rows)
-    if (!flag_in(each, "good")) return text_in(each, "node") + ": " + text_in(each, "findings");
+    if (!flag_in(each, "good")) return text_in(each, "node");
   return std::string();
 }
 
@@ -432,19 +499,20 @@ checked<void> decide(transaction& on, value_map proposal) {
   const auto& id = text_in(proposal, "id");
   const auto rules = rules_for(on, text_in(proposal, "contract"));
   if (!rules) return rules.error();
-  const auto votes = count_of(on, "mesh.approvals", id, "approve");
+  if (const auto code = no_longer_applies(on, proposal))
+    return close(on, proposal, {"refused", std::string(*code)});
+  const auto votes = count_votes(on, id, *rules);
   if (!votes) return votes.error();
   const auto nodes = on.rules().mesh().nodes.size();
   if (votes->no > nodes - rules->approvals)
-    return close(on, proposal, "refused",
-                 std::to_string(votes->no) + " nodes voted against it");
+    return close(on, proposal, {"refused", "voted_against"});
   if (text_in(proposal, "state") == "verifying") {
-    const auto verdicts = count_of(on, "mesh.verdicts", id, "good");
+    const auto verdicts = count_verdicts(on, id);
     if (!verdicts) return verdicts.error();
     if (verdicts->no > nodes - rules->verdicts) {
-      auto why = first_finding(on, id);
-      if (!why) return why.error();
-      return close(on, proposal, "refused", "verification failed: " + *why);
+      auto node = first_refusing(on, id);
+      if (!node) return node.error();
+      return close(on, proposal, {"refused", "verification_failed", {}, std::move(*node)});
     }
     if (verdicts->yes < rules->verdicts) return {};
     put(proposal, "state", "voting");
@@ -497,7 +565,7 @@ checked<void> withdraw(transaction& on, const value_map& given) {
   if (!proposal) return proposal.error();
   if (text_in(*proposal, "proposer") != full_name(on.facts().who))
     return refused("not_proposer");
-  return close(on, *proposal, "withdrawn", "its proposer took it back");
+  return close(on, *proposal, {"withdrawn", "withdrawn"});
 }
 
 checked<void> perform(transaction& on, std::string_view action, const value_map& given) {
@@ -534,12 +602,15 @@ checked<approval_rules> rules_for(transaction& on, std::string_view contract) {
   return usual;
 }
 
-/// Of these states, proposals that hold a source and are not past their time.
+/// Of this state, proposals that hold a source and are not past their time.
 static checked<void> add_waiting(transaction& on, const std::string& state,
                                  std::string_view node, std::int64_t now_ms, std::size_t most,
                                  std::vector<waiting_proposal>& into) {
-  constexpr std::size_t looked_at = 256;
-  const auto found = on.find("mesh.proposals", 0, value_list{state}, looked_at, true);
+  // Open ones are as many as may be, the oldest first, so that each has its turn; of those
+  // that others refused meanwhile, the newest.
+  const bool open = state != "refused";
+  const auto looked_at = open ? max_open_of_node * on.rules().mesh().nodes.size() : 64;
+  const auto found = on.find("mesh.proposals", 0, value_list{state}, looked_at, !open);
   if (!found) return found.error();
   for (const auto& each : *found) {
     if (into.size() == most) return {};
@@ -552,7 +623,7 @@ static checked<void> add_waiting(transaction& on, const std::string& state,
     const auto source = on.get("mesh.sources", value_list{digest});
     if (!source) return source.error();
     TALLYMESH_INVARIANT(source->has_value()); // kept when it was proposed
-    into.push_back({id, text_in(**source, "source")});
+    into.push_back({id, text_in(**source, "source"), text_in(each, "proposer")});
   }
   return {};
 }

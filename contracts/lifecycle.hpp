@@ -20,9 +20,9 @@ namespace tallymesh::contracts::lifecycle {
 /// | unknown_contract | there is no such contract to roll back or freeze                    |
 /// | never_active     | a rollback names a source that never was in force                   |
 /// | same_state       | it is frozen, or not frozen, already                                |
-/// | already_open     | another proposal for this contract is still open                    |
+/// | already_open     | the same party has one of this kind for this contract still open    |
 /// | unknown_party    | the rules name a node or an account that genesis does not have      |
-/// | too_many_open    | too many candidates wait for verification                           |
+/// | too_many_open    | the party, or its node, has too many proposals open                 |
 /// | bad_threshold    | the rules ask for fewer than f+1 or for more nodes than may approve |
 /// | not_open         | the proposal is decided, withdrawn or past its time                 |
 /// | not_proposer     | only who proposed may withdraw                                      |
@@ -36,8 +36,8 @@ struct approval_rules {
 };
 checked<approval_rules> rules_for(transaction& on, std::string_view contract);
 
-/// Candidates that may wait for verification together.
-constexpr std::size_t max_verifying = 64;
+/// Proposals that one account, and all accounts of one node, may have open together.
+constexpr std::size_t max_open_of_account = 4, max_open_of_node = 12;
 
 /// How long a proposal is open.
 constexpr std::int64_t proposal_days = 14;
@@ -46,9 +46,10 @@ constexpr std::int64_t proposal_days = 14;
 struct waiting_proposal {
   std::string id;
   std::string source;
+  std::string proposer = {}; ///< "clerk@hq"
 };
-/// Proposals for which this node has not said its verdict, the newest first, at most `most`.
-/// Those that others have decided meanwhile are among them: each node answers for itself.
+/// Proposals for which this node has not said its verdict, the oldest first, at most `most`.
+/// After them those that others have refused meanwhile: each node answers for itself.
 checked<std::vector<waiting_proposal>> unverified(transaction& on, std::string_view node,
                                                   std::int64_t now_ms, std::size_t most);
 

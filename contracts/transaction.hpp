@@ -41,6 +41,29 @@ public:
   virtual checked<void> migrate(transaction& on, const contract_entry& to) = 0;
 };
 
+/// Why a version of a contract cannot be in force.
+enum class activation_fault : std::uint8_t {
+  not_parsed,         ///< the source is no contract
+  built_in,           ///< of this name there is one inside the program
+  cannot_run,         ///< its code does not compile
+  closed_rows,        ///< it would open rows that are settled; `table`
+  contradicts_others, ///< a reference, or a right, of what is not there
+  table_has_rows,     ///< it no longer declares a table that has rows; `table`, `row`
+  row_does_not_fit,   ///< `table`, `row`, and why
+  key_would_change,   ///< of `table`, `row`
+  too_much_work,      ///< the rows are more, or longer, than can be taken over; `table`
+  migration_failed,   ///< why
+};
+std::string_view to_string(activation_fault x);
+
+/// The same on every node. What goes onto the chain is codes and names; `text` is for people.
+struct activation_refusal {
+  activation_fault why{};
+  std::string table, row;    ///< "orders.orders", and the values of the row's key: "2026,17"
+  std::string cause, detail; ///< as in a receipt: "out_of_range", "amount"
+  std::string text;
+};
+
 /// What counts in a receipt beside the rows that the transaction counts by itself.
 enum class effect : std::uint8_t { erased, settled, distributed };
 
@@ -102,11 +125,11 @@ public:
 
   // --- contracts. What is in force changes with the tables, and is taken back with them.
   /// Puts this version in force, from the next action on: its rows are taken over, its
-  /// migration runs, and every row must follow the new declaration. Nothing; or, in a line for
-  /// people that is the same on every node, why this version cannot be: then nothing has
-  /// changed. Its work is paid for beside the operation's gas (activation_gas). Refusal:
-  /// block_full.
-  checked<std::optional<std::string>> activate(std::string_view source);
+  /// migration runs with `author` as the one who asks, and every row must follow the new
+  /// declaration. Nothing; or why this version cannot be: then nothing has changed. Its work is
+  /// paid for beside the operation's gas (activation_gas). Refusal: block_full.
+  checked<std::optional<activation_refusal>> activate(std::string_view source,
+                                                      const actor& author);
   /// For work that is nobody's operation: its activations may use no more than this.
   void limit_activation(std::uint64_t gas) { activation_limit_ = gas; }
   void set_frozen(std::string_view contract, bool frozen);
@@ -156,14 +179,15 @@ private:
 
   // activation.cpp
   void forget_sets(std::size_t down_to);
-  using row_visit =
-      std::function<std::optional<std::string>(const bytes& key, const held_row& held)>;
-  std::optional<std::string> take_over(contract_entry next);
-  std::optional<std::string> check_removed(const contract& before, const contract& after);
-  std::optional<std::string> index_anew(const table& before, const table& after);
-  std::optional<std::string> fit_rows(const table& of);
-  std::optional<std::string> check_rows(const table& of);
-  std::optional<std::string> each_row(const table& of, const row_visit& visit);
+  using fault = std::optional<activation_refusal>;
+  using row_visit = std::function<fault(const bytes& key, const held_row& held)>;
+  fault take_over(contract_entry next, const actor& author);
+  fault migrate(const contract_entry& to, const actor& author);
+  fault check_removed(const contract& before, const contract& after);
+  fault index_anew(const table& before, const table& after);
+  fault fit_rows(const table& of);
+  fault check_rows(const table& of);
+  fault each_row(const table& of, const row_visit& visit);
   checked<void> rewrite(const table& of, const bytes& key, held_row before, bytes after,
                         std::vector<index_change> moved);
 

@@ -114,7 +114,7 @@ public:
     std::string if_missing;        ///< what the operator should know when it may not be created
     bool sync_every_commit = true; ///< false: a power cut may take back the last commits
   };
-  static constexpr std::uint32_t format = 2;
+  static constexpr std::uint32_t format = 3;
   static constexpr std::size_t first_map_bytes = std::size_t{64} << 20;
 
   /// Looks before it opens: a store that is damaged, of a newer format, of another kind or of

@@ -1,6 +1,7 @@
 #include "actors/steward/verification.hpp"
 
 #include "actors/contract_executor/ledger_tables.hpp"
+#include "contracts/builtin_rows.hpp"
 #include "contracts/constructors.hpp"
 #include "contracts/engine.hpp"
 #include "contracts/rules_in_force.hpp"
@@ -68,10 +69,15 @@ void run_tests(findings& into, const std::string& source, const contracts::contr
 
 // --- the rows there are
 
+/// Its migration runs on behalf of who proposed it.
+struct candidate {
+  const std::string& source;
+  contracts::actor proposer;
+};
+
 contracts::call_facts facts_at(const storage::ledger_head& head,
-                               const contracts::contract_set& rules) {
-  const auto& first = rules.mesh().nodes.front();
-  return {.who = {contracts::node_account, first.name, first.at},
+                               const contracts::actor& proposer) {
+  return {.who = proposer,
           .caller = {},
           .operation = {},
           .lane = 0,
@@ -85,17 +91,18 @@ struct trial_activation {
   std::optional<std::string> why_not;
   contracts::contract_set_ptr rules;
 };
-trial_activation activate(const std::string& source, const contracts::contract_set& now,
+trial_activation activate(const candidate& x, const contracts::contract_set& now,
                           const storage::ledger_head& head, contracts::overlay& over,
                           const contracts::table_source& below, contracts::engine& code,
                           std::uint64_t& purse) {
-  contracts::transaction on(now, over, below, facts_at(head, now));
+  contracts::transaction on(now, over, below, facts_at(head, x.proposer));
   on.run_code_by(&code);
   on.limit_activation(purse);
-  auto why = on.activate(source);
+  auto why = on.activate(x.source, x.proposer);
   purse -= std::min(purse, on.gas_used());
   if (!why) return {std::string(to_string(why.error().why)) + " " + why.error().detail, {}};
-  return {std::move(*why), on.new_rules()};
+  if (*why) return {std::move((*why)->text), {}};
+  return {std::nullopt, on.new_rules()};
 }
 
 std::uint64_t count_rows(const contracts::contract& of, const storage::ledger_view& in,
@@ -106,7 +113,7 @@ std::uint64_t count_rows(const contracts::contract& of, const storage::ledger_vi
   return rows;
 }
 
-void fit_rows(findings& into, const std::string& source, const contracts::contract& declared,
+void fit_rows(findings& into, const candidate& x, const contracts::contract& declared,
               const contracts::contract_set& now, const storage::ledger_view& ledger,
               const storage::ledger_head& head, const contracts::table_source& below,
               const surroundings& at, std::uint64_t& purse) {
@@ -115,7 +122,7 @@ void fit_rows(findings& into, const std::string& source, const contracts::contra
   contracts::overlay over;
   over.begin_block(head.height + 1);
   into.rows = count_rows(declared, ledger, at);
-  if (auto tried = activate(source, now, head, over, below, code, purse); tried.why_not)
+  if (auto tried = activate(x, now, head, over, below, code, purse); tried.why_not)
     into.refuse(std::move(*tried.why_not));
 }
 
@@ -254,7 +261,7 @@ private:
 };
 
 /// Executes the recent blocks again, as if the candidate had been in force then.
-void replay(findings& into, const std::string& source, const contracts::contract& declared,
+void replay(findings& into, const candidate& x, const contracts::contract& declared,
             const contracts::contract_set& now, const storage::ledger_view& ledger,
             const storage::ledger_head& head, const contracts::table_source& below,
             const surroundings& at, std::uint64_t& purse) {
@@ -265,7 +272,7 @@ void replay(findings& into, const std::string& source, const contracts::contract
   contracts::overlay over;
   over.begin_block(blocks.front().result.height - 1);
   undo(blocks, now, over, below);
-  auto tried = activate(source, now, head, over, below, code, purse);
+  auto tried = activate(x, now, head, over, below, code, purse);
   over.end_block();
   if (tried.why_not)
     return into.note("not replayed, for it could not have been in force at height "
@@ -295,7 +302,8 @@ void replay(findings& into, const std::string& source, const contracts::contract
 
 } // namespace
 
-findings verify(const std::string& source, const surroundings& at) {
+findings verify(const std::string& source, const std::string& proposer,
+                const surroundings& at) {
   findings made;
   auto purse = at.gas;
   const auto declared = contracts::parse(source, "contract");
@@ -318,8 +326,13 @@ findings verify(const std::string& source, const surroundings& at) {
     const view_tables below(seen, at.fail);
     const auto head = sure(seen.head(), at);
     now = read_rules(below);
-    fit_rows(made, source, *declared, *now, seen, head, below, at, purse);
-    if (made.good) replay(made, source, *declared, *now, seen, head, below, at, purse);
+    const auto& mesh = now->mesh();
+    const auto& first = mesh.nodes.front();
+    const candidate x{
+        source, contracts::party_named(mesh, proposer)
+                    .value_or(contracts::actor{contracts::node_account, first.name, first.at})};
+    fit_rows(made, x, *declared, *now, seen, head, below, at, purse);
+    if (made.good) replay(made, x, *declared, *now, seen, head, below, at, purse);
   }),
        at);
   return made;

@@ -46,6 +46,6 @@ struct surroundings {
 };
 
 /// Whatever the source, it ends: each part has its limit of work.
-findings verify(const std::string& source, const surroundings& at);
+findings verify(const std::string& source, const std::string& proposer, const surroundings& at);
 
 } // namespace tallymesh::steward

@@ -37,8 +37,8 @@ result<std::vector<lifecycle::waiting_proposal>> waiting(const node::context& co
 
 findings look_at(const node::context& context, const lifecycle::waiting_proposal& x) {
   spdlog::info("contract proposal {}: verifying", x.id);
-  auto found =
-      verify(x.source, {context.executor, *context.ledger, *context.batches, end_by_ledger});
+  auto found = verify(x.source, x.proposer,
+                      {context.executor, *context.ledger, *context.batches, end_by_ledger});
   spdlog::info("contract proposal {}: {}; {} tests passed, {} rows looked at, {} operations "
                "replayed, {} of them would differ{}{}",
                x.id, found.good ? "good" : "not good", found.tests, found.rows, found.replayed,

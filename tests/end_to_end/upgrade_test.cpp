@@ -43,6 +43,28 @@ const std::string second = jobs(2, "made_by = int64, note = optional(text{max=9}
 const std::string narrow =
     jobs(3, "made_by = int64, urgent = bool", "index = { }", ", urgent = true");
 
+/// The same with a migration in front of its tests.
+std::string with_migration(std::string source, const std::string& body) {
+  return source.insert(source.rfind("tests = {"),
+                       "migrate = function(ctx)\n" + body + "\nend,\n  ");
+}
+/// A required field that no row has, until the migration has been through all of them.
+const std::string marked =
+    with_migration(jobs(2, "made_by = int64, even = bool, moved_by = optional(text{max=130})",
+                        "index = { {\"even\", \"id\"} }", ", even = false"),
+                   R"lua(
+      local from = nil
+      while true do
+        local page = ctx.range("jobs", from, nil, { limit = 100 })
+        for _, each in ipairs(page) do
+          ctx.store("jobs", { id = each.id, even = each.size % 2 == 0, moved_by = ctx.author.name })
+          from = each.id
+        end
+        if #page < 100 then return end
+      end)lua");
+const std::string refusing = with_migration(jobs(2, "made_by = int64", ""),
+                                            "ctx.require(ctx.height == 0, \"books_open\")");
+
 struct place {
   std::int64_t height = 0, position = 0;
   auto operator<=>(const place&) const = default;
@@ -330,6 +352,62 @@ BOOST_AUTO_TEST_CASE(an_upgrade_under_load_loses_nothing_and_each_version_execut
   BOOST_TEST(at.contract("verify jobs " + file) == 0);
   std::ofstream(file, std::ios::app) << "\n";
   BOOST_TEST(at.contract("verify jobs " + file) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_migration_rewrites_the_rows_in_the_block_that_brings_its_version) {
+  busy_mesh at;
+  at.rounds_pass(3);
+
+  const auto bad = at.propose(refusing);
+  for (const auto& each : at.verdicts(bad)) {
+    BOOST_TEST(!each.at("good").as_bool());
+    const auto& found = each.at("findings").as_string();
+    BOOST_TEST(found.find("its migration failed: refused_by_contract (books_open)")
+                   != found.npos,
+               found);
+  }
+  at.becomes(bad, "refused");
+  BOOST_TEST(tally::text_at(at.proposal(bad), "outcome") == "verification_failed");
+
+  const auto id = at.propose(marked);
+  for (const auto& each : at.verdicts(id))
+    BOOST_TEST(each.at("good").as_bool(), json::serialize(each));
+  for (const std::string node : {"hq", "coop", "platform"})
+    BOOST_TEST(at.contract("approve " + id, node) == 0);
+  at.becomes(id, "accepted");
+  at.rounds_pass(2);
+  at.stop_clients();
+
+  const auto in_force = at.get("/v1/tables/mesh.contracts/rows/jobs/history");
+  const auto& activation = in_force.at("changes").as_array().front();
+  const auto proposer = tally::text_at(at.proposal(id), "proposer");
+  std::size_t moved = 0, fresh = 0;
+  for (const auto& row : at.list("jobs.jobs", "")) {
+    const auto size = tally::number_at(row, "size");
+    const bool even = row.at("even").as_bool();
+    if (tally::text_at(row, "moved_by").empty()) {
+      ++fresh;
+      BOOST_TEST(tally::number_at(row, "made_by") == 2);
+      continue;
+    }
+    ++moved;
+    BOOST_TEST(tally::number_at(row, "made_by") == 1);
+    BOOST_TEST(even == (size % 2 == 0));
+    BOOST_TEST(tally::text_at(row, "moved_by") == proposer);
+  }
+  BOOST_TEST(moved > 100u); // more than the migration reads at once
+  BOOST_TEST(fresh > 0u);
+  BOOST_TEST(moved + fresh == at.jobs_made());
+  BOOST_TEST_MESSAGE(moved << " rows were migrated, " << fresh << " came later");
+  // The last change of a row that was migrated is of the operation that brought the version.
+  const auto history = at.get("/v1/tables/jobs.jobs/rows/0-0/history");
+  BOOST_TEST(history.at("changes").as_array().front().at("operation")
+             == activation.at("operation"));
+  for (std::size_t node = 0; node < at.gateways.size(); ++node)
+    BOOST_TEST(at.list("jobs.jobs", "&even=true", node).size()
+                   + at.list("jobs.jobs", "&even=false", node).size()
+               == at.jobs_made());
+  at.check_identical();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -49,12 +49,12 @@ struct activation_fixture {
   /// Why it cannot be; empty: it is in force.
   std::string activate(const std::string& source) {
     auto work = begin_operation();
-    const auto why = work.activate(source);
+    const auto why = work.activate(source, work.facts().who);
     BOOST_TEST_REQUIRE(why.has_value());
     if (*why) {
       BOOST_TEST(work.new_rules() == nullptr);
       BOOST_TEST(work.changes() == 0u);
-      return **why;
+      return (*why)->text;
     }
     rules = work.new_rules();
     return {};
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_version_goes_with_the_operation_that_brought_it) {
   const auto here = work.mark();
   const auto next = shop(2, R"(orders = { key = {"id"}, fields = { id = text{max=8},
     province = optional(text{max=2}), amount = decimal{scale=2} }, index = { {"amount"} } })");
-  BOOST_TEST(!work.activate(next)->has_value());
+  BOOST_TEST(!work.activate(next, work.facts().who)->has_value());
   BOOST_TEST(work.find("shop.orders", 0, {}, 9)->size() == 2u);
   work.set_frozen("shop", true);
   BOOST_TEST(work.rules().is_frozen("shop"));
@@ -212,7 +212,8 @@ BOOST_AUTO_TEST_CASE(a_large_table_is_taken_over_whatever_the_operations_own_gas
   }
   transaction work(*rules, newer, stored, {.height = height}, 1000);
   BOOST_TEST(!work.activate(shop(2, R"(orders = { key = {"id"}, fields = { id = text{max=8},
-    province = optional(text{max=2}), amount = decimal{scale=2} }, index = { {"amount"} } })"))
+    province = optional(text{max=2}), amount = decimal{scale=2} }, index = { {"amount"} } })"),
+                            work.facts().who)
                   ->has_value());
   BOOST_TEST(work.gas_used() > 10'000u * prices.visited);
   BOOST_TEST(work.gas_limit() - work.gas_used() == 1000u); // its own gas is still there

@@ -228,9 +228,12 @@ BOOST_AUTO_TEST_CASE(a_version_that_would_reopen_settled_rows_does_not_come_in_f
     source.replace(source.find(from), from.size(), to);
     std::string why;
     must(run(facts("hq", "clerk"), [&](transaction& on) -> checked<void> {
-      const auto made = on.activate(source);
+      const auto made = on.activate(source, on.facts().who);
       if (!made) return made.error();
-      why = made->value_or("");
+      if (*made) {
+        why = (*made)->text;
+        BOOST_TEST(((*made)->why == activation_fault::closed_rows));
+      }
       // What is in force now still keeps the row.
       const auto changed = on.put("shop.orders", make_row({{"id", "A1"}, {"price", n(6)}}));
       BOOST_TEST(!changed.has_value());

@@ -68,13 +68,14 @@ BOOST_AUTO_TEST_CASE(a_store_is_made_in_a_directory_that_only_its_owner_can_read
   BOOST_TEST((info.st_mode & 0777) == 0600u);
 }
 
-BOOST_AUTO_TEST_CASE(a_newer_format_is_refused_and_no_file_changes) {
-  const temporary_directory home;
-  require_ok(environment::open(home / "store", plain_store()));
-  replace_mark(home / "store",
-               store_mark("plain", environment::format + 1, test_domain().chain));
-  BOOST_TEST(refused_untouched(home / "store", errc::unsupported,
-                               "format " + std::to_string(environment::format + 1)));
+BOOST_AUTO_TEST_CASE(an_older_or_newer_format_is_refused_and_no_file_changes) {
+  for (const auto other : {environment::format - 1, environment::format + 1}) {
+    const temporary_directory home;
+    require_ok(environment::open(home / "store", plain_store()));
+    replace_mark(home / "store", store_mark("plain", other, test_domain().chain));
+    BOOST_TEST(refused_untouched(home / "store", errc::unsupported,
+                                 "format " + std::to_string(other)));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_store_of_another_chain_is_refused_and_no_file_changes) {

@@ -68,7 +68,8 @@ struct idle_node {
 
   findings verify(const std::string& source, std::uint64_t gas = verification_gas) const {
     return steward::verify(
-        source, {executor, *ledger, *batches, [](const error&) { std::abort(); }, gas});
+        source, "node@hq",
+        {executor, *ledger, *batches, [](const error&) { std::abort(); }, gas});
   }
 };
 

@@ -21,8 +21,6 @@ struct contract_options {
   std::uint64_t approvals = 0, verdicts = 0;
   bool all = false;
 };
-/// What fits into one operation with room to spare.
-constexpr std::size_t max_proposed_bytes = 192 * 1024;
 using options_ptr = std::shared_ptr<contract_options>;
 
 /// What the codes of the contract `mesh` mean to the one who typed a command.
@@ -34,10 +32,11 @@ std::string_view meaning_of(std::string_view code) {
       {"unknown_contract", "the mesh has no such contract"},
       {"never_active", "that version never was in force"},
       {"same_state", "that is its state already"},
-      {"already_open",
-       "another proposal for this contract is open; tally contract status shows it"},
+      {"already_open", "you have a proposal of this kind for this contract open; tally "
+                       "contract status shows it"},
       {"unknown_party", "the mesh has no such node or account"},
-      {"too_many_open", "too many candidates wait for verification; try again later"},
+      {"too_many_open", "you, or your node's accounts together, have as many proposals open as "
+                        "may be; withdraw one"},
       {"bad_threshold",
        "it takes more nodes than may be faulty, and no more than those that may approve"},
       {"not_open", "the proposal is decided, withdrawn or past its time"},
@@ -218,10 +217,6 @@ exit_code act(const contract_options& options, const invocation& told, std::stri
 exit_code run_propose(const contract_options& options, const invocation& told) {
   const auto source = read_contract_file(options.file);
   if (!source) return report(source.error());
-  if (source->size() > max_proposed_bytes)
-    return report(
-        make_error(errc::too_large,
-                   options.file + " has more than 192 KiB, the most that can be proposed"));
   const auto checked = check_contract(*source, options.file);
   if (!checked) return report_file(checked.error());
   return act(options, told, "propose", {{"source", *source}},
@@ -267,6 +262,42 @@ bool flag_at(const json::value& x, std::string_view name) {
   return found != nullptr && found->is_bool() && found->get_bool();
 }
 
+/// What the chain says in codes, for people.
+std::string outcome_text(const json::value& x) {
+  static constexpr std::pair<std::string_view, std::string_view> words[] = {
+      {"in_force", "in force"},
+      {"withdrawn", "its proposer took it back"},
+      {"timed_out", "its time ran out"},
+      {"voted_against", "too many nodes voted against it"},
+      {"verification_failed", "too many nodes found it bad, the first of them"},
+      {"outdated", "another version came in force meanwhile; propose it again"},
+      {"same_state", "it was frozen, or not frozen, already"},
+      {"not_parsed", "its source is no contract"},
+      {"built_in", "a contract of this name is built into the program"},
+      {"cannot_run", "its code cannot run"},
+      {"closed_rows", "rows that are settled would open"},
+      {"contradicts_others", "it names what other contracts, or the mesh, do not have"},
+      {"table_has_rows", "it no longer declares a table that has rows:"},
+      {"row_does_not_fit", "does not fit:"},
+      {"key_would_change", "the key would change of"},
+      {"too_much_work", "too much to take over:"},
+      {"migration_failed", "its migration failed:"}};
+  auto text = text_at(x, "outcome");
+  for (const auto& [code, said] : words)
+    if (text == code) {
+      text = said;
+      break;
+    }
+  for (const auto* field : {"outcome_node", "outcome_table"})
+    if (const auto part = text_at(x, field); !part.empty()) text += " " + part;
+  if (const auto row = text_at(x, "outcome_row"); !row.empty()) text += " row " + row;
+  if (const auto cause = text_at(x, "outcome_cause"); !cause.empty()) {
+    const auto detail = text_at(x, "outcome_detail");
+    text += " " + cause + (detail.empty() ? "" : " (" + detail + ")");
+  }
+  return text;
+}
+
 void print_details(const json::value& x) {
   std::vector<std::vector<cell>> lines = {{"proposal", text_at(x, "id")},
                                           {"what", proposal_line(x)},
@@ -275,7 +306,7 @@ void print_details(const json::value& x) {
                                           {"open until", time_text(number_at(x, "until_ms"))}};
   if (const auto why = text_at(x, "reason"); !why.empty()) lines.push_back({"reason", why});
   auto state = text_at(x, "state");
-  if (const auto outcome = text_at(x, "outcome"); !outcome.empty()) state += ": " + outcome;
+  if (const auto outcome = outcome_text(x); !outcome.empty()) state += ": " + outcome;
   lines.push_back({"state", cell(state, text_at(x, "state") == "refused"    ? colour::red
                                         : text_at(x, "state") == "accepted" ? colour::green
                                                                             : colour::yellow)});
@@ -320,7 +351,7 @@ void print_proposals(const std::vector<json::value>& all) {
   for (const auto& each : all)
     lines.push_back({text_at(each, "id"), proposal_line(each), text_at(each, "state"),
                      text_at(each, "proposer"), time_text(number_at(each, "time_ms")),
-                     text_at(each, "outcome", "-")});
+                     text_at(each, "outcome").empty() ? "-" : outcome_text(each)});
   if (lines.empty())
     std::cout << "no proposals\n";
   else
@@ -356,7 +387,10 @@ exit_code run_status(const contract_options& options, const invocation& told) {
       return state != "verifying" && state != "voting";
     });
   std::sort(all->begin(), all->end(), [](const json::value& a, const json::value& b) {
-    return number_at(a, "time_ms") < number_at(b, "time_ms");
+    const auto place = [](const json::value& x) {
+      return std::pair(number_at(x, "height"), number_at(x, "position"));
+    };
+    return place(a) < place(b);
   });
   if (told.json())
     print_json(json::array(all->begin(), all->end()));
