@@ -21,6 +21,8 @@ public:
   /// Whether something was compiled since then: a version that came in force, or one that was
   /// refused and need not be kept.
   bool has_more() const { return has_more_; }
+  /// How many contracts are kept compiled.
+  std::size_t held() const { return programs_.size(); }
 
   /// An action by `on.facts()`: its author, or the contract that it names as caller. What a Lua
   /// action returned. The transaction is left as it is when this refuses: rewinding it is the

@@ -616,6 +616,7 @@ static checked<void> add_waiting(transaction& on, const std::string& state,
     if (into.size() == most) return {};
     const auto digest = or_null(each, "digest");
     if (digest.is_null() || now_ms > number_in(each, "until_ms")) continue;
+    if (text_in(each, "outcome") == "outdated") continue; // nobody asks any more
     const auto& id = text_in(each, "id");
     const auto said = on.get("mesh.verdicts", value_list{id, std::string(node)});
     if (!said) return said.error();

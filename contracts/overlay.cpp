@@ -17,7 +17,14 @@ void overlay::begin_block(block_height height) {
 }
 
 block_changes overlay::end_block() {
-  ended_block ended{.height = height_, .rows = {}, .size_bytes = 0};
+  ended_block ended{.height = height_, .gone_entries = 0, .rows = {}, .size_bytes = 0};
+  for (const auto& each : made_.indexes)
+    ended.gone_entries += !each.add;
+  if (ended.gone_entries > 0)
+    for (auto& [name, table] : tables_)
+      for (auto& [number, entries] : table.indexes)
+        entries.gone.clear();
+  gone_entries_ += ended.gone_entries;
   for (std::size_t i = 0; i < journal_.size(); ++i) {
     const auto& change = made_.changes[i];
     ended.size_bytes +=
@@ -35,6 +42,7 @@ void overlay::stored(block_height through) {
     for (const auto& each : blocks_.front().rows) // a later block's version stays
       if (each.row->second.last_change.height == blocks_.front().height) drop(each);
     size_bytes_ -= blocks_.front().size_bytes;
+    gone_entries_ -= blocks_.front().gone_entries;
   }
 }
 
@@ -114,12 +122,60 @@ void overlay::rows(std::string_view table, const key_range& wanted, const table_
     more = visit(here.at()->first, here.at()->second);
 }
 
+namespace {
+
+/// The entries that are gone, told of as a walk comes past them.
+class passed_over {
+public:
+  using gone_entries = std::map<entry_place, std::uint32_t>;
+  passed_over(const gone_entries& gone, const key_range& wanted,
+              const overlay::skip_visitor& skipped)
+      : here_(gone.lower_bound({copy(ordered_part(wanted.from)), {}}), end_of(gone, wanted),
+              wanted.descending),
+        skipped_(skipped) {}
+
+  /// Up to this place. False: the walk ends.
+  bool before(bytes_view ordered, bytes_view row_key) {
+    std::size_t count = 0;
+    for (; !here_.ended(); here_.next(), ++count) {
+      auto order = order_of(here_.at()->first.ordered, ordered);
+      if (order == 0) order = order_of(here_.at()->first.row_key, row_key);
+      if (!here_.is_before(order)) break;
+    }
+    return count == 0 || skipped_(count);
+  }
+  void rest() {
+    std::size_t count = 0;
+    for (; !here_.ended(); here_.next())
+      ++count;
+    if (count > 0) skipped_(count);
+  }
+
+private:
+  static gone_entries::const_iterator end_of(const gone_entries& gone,
+                                             const key_range& wanted) {
+    return wanted.to.empty() ? gone.end()
+                             : gone.lower_bound({copy(ordered_part(wanted.to)), {}});
+  }
+
+  near_side<gone_entries::const_iterator> here_;
+  const overlay::skip_visitor& skipped_;
+};
+
+} // namespace
+
 void overlay::entries(const table& of, std::uint8_t index, const key_range& wanted,
-                      const table_source& below, const table_source::entry_visitor& visit) {
+                      const table_source& below, const table_source::entry_visitor& visit_live,
+                      const skip_visitor& skipped) {
   if (!wanted.to.empty() && order_of(wanted.to, wanted.from) <= 0) return;
   const auto& rows = table_of(of.full_name).rows;
-  if (rows.empty()) return below.entries(of.full_name, index, wanted, visit);
-  const auto& entries = index_of(of, index).in_order;
+  if (rows.empty()) return below.entries(of.full_name, index, wanted, visit_live);
+  const auto& known = index_of(of, index);
+  const auto& entries = known.in_order;
+  passed_over gone(known.gone, wanted, skipped);
+  const auto visit = [&](bytes_view index_key, bytes_view row_key) {
+    return gone.before(ordered_part(index_key), row_key) && visit_live(index_key, row_key);
+  };
   const auto in_range = [&](const bytes& index_key) {
     return order_of(wanted.from, index_key) <= 0
            && (wanted.to.empty() || order_of(index_key, wanted.to) < 0);
@@ -151,6 +207,7 @@ void overlay::entries(const table& of, std::uint8_t index, const key_range& want
   });
   while (more && !here.ended())
     visit_here();
+  if (more) gone.rest();
 }
 
 // --- writes
@@ -174,7 +231,25 @@ overlay::index_entries& overlay::index_of(const table& of, std::uint8_t index) {
     for (const auto& [key, held] : rows.rows)
       if (held.row)
         at->second.add(index_key(of, of.indexes[index], stored_row(*held.row)), key);
+  if (fresh)
+    for (const auto& each : made_.indexes)
+      if (!each.add && each.index == index && each.table == of.full_name)
+        ++at->second.gone[{copy(ordered_part(each.index_key)), each.row_key}];
   return at->second;
+}
+
+void overlay::note_gone(const index_change& x, bool taken_back) {
+  if (x.add) return;
+  const auto table = tables_.find(x.table);
+  if (table == tables_.end()) return;
+  const auto index = table->second.indexes.find(x.index);
+  if (index == table->second.indexes.end()) return; // made when it is asked for
+  auto& gone = index->second.gone;
+  const auto at = gone.try_emplace({copy(ordered_part(x.index_key)), x.row_key}).first;
+  if (!taken_back)
+    ++at->second;
+  else if (--at->second == 0)
+    gone.erase(at);
 }
 
 void overlay::follow(const place& at, const table& of) {
@@ -204,7 +279,10 @@ void overlay::write(const table& of, bytes key, held_row before, std::optional<b
   follow(journal_.back().at, of);
   made_.changes.push_back({of.full_name, std::move(key), std::move(before.row),
                            std::move(after), position, before.last_change});
-  std::move(indexes.begin(), indexes.end(), std::back_inserter(made_.indexes));
+  for (auto& each : indexes) {
+    note_gone(each, false);
+    made_.indexes.push_back(std::move(each));
+  }
 }
 
 void overlay::rewind(mark_t to) {
@@ -217,7 +295,8 @@ void overlay::rewind(mark_t to) {
       last.at.row->second = {std::move(change.before), change.previous};
       follow(last.at, *last.declared);
     }
-    made_.indexes.resize(last.indexes);
+    for (; made_.indexes.size() > last.indexes; made_.indexes.pop_back())
+      note_gone(made_.indexes.back(), true);
     made_.changes.pop_back();
     journal_.pop_back();
   }

@@ -33,6 +33,9 @@ public:
   /// Of blocks that have ended and are not stored.
   std::size_t blocks() const { return blocks_.size(); }
   std::size_t size_bytes() const { return size_bytes_; }
+  /// Index entries that these blocks took away: walks through the source pass over them, at
+  /// nobody's expense.
+  std::size_t gone_entries() const { return gone_entries_; }
   block_height height() const { return height_; }
   /// Of the block that is being executed: keys, and rows before and after.
   std::size_t change_bytes() const { return change_bytes_; }
@@ -44,9 +47,14 @@ public:
   /// In key order, deleted rows too.
   void rows(std::string_view table, const key_range& wanted, const table_source& below,
             const table_source::row_visitor& visit) const;
-  /// Keys of the rows that have an entry in this range, in the order of the entries.
+  /// Told of so many entries of the range that were passed over; false ends the walk.
+  using skip_visitor = std::function<bool(std::size_t count)>;
+  /// Keys of the rows that have an entry in this range, in the order of the entries. `skipped`
+  /// is told of those which this block took away, where they stood: the same on every node,
+  /// whatever is stored yet.
   void entries(const table& of, std::uint8_t index, const key_range& wanted,
-               const table_source& below, const table_source::entry_visitor& visit);
+               const table_source& below, const table_source::entry_visitor& visit,
+               const skip_visitor& skipped);
 
   /// `before` is what `row` gave. `indexes`: what the change does to the table's entries.
   void write(const table& of, bytes key, held_row before, std::optional<bytes> after,
@@ -69,6 +77,8 @@ private:
   struct index_entries {
     std::map<entry_place, bytes> in_order;     ///< to the index key
     std::map<bytes, bytes, bytes_less> by_row; ///< row key to index key
+    /// Those that this block took away, and how often.
+    std::map<entry_place, std::uint32_t> gone;
     void add(const bytes& index_key, const bytes& row_key);
     void remove(const bytes& row_key);
   };
@@ -83,6 +93,7 @@ private:
   };
   struct ended_block {
     block_height height = 0;
+    std::size_t gone_entries = 0;
     std::vector<place> rows; ///< whose last change may be of this block
     std::size_t size_bytes = 0;
   };
@@ -100,10 +111,13 @@ private:
   static void follow(const place& at, const table& declared);
   index_entries& index_of(const table& of, std::uint8_t index);
   void drop(const place& at);
+  /// An index change of this block, or taken back.
+  void note_gone(const index_change& x, bool taken_back);
 
   std::map<std::string, table_rows, std::less<>> tables_;
   std::deque<ended_block> blocks_;
   std::size_t size_bytes_ = 0;
+  std::size_t gone_entries_ = 0;
 
   block_height height_ = 0;
   block_changes made_;

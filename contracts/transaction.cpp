@@ -161,6 +161,14 @@ checked<std::vector<value_map>> transaction::range(const table& of, const key_ra
   return rows;
 }
 
+/// Of a walk through an index: entries that this block took away cost what others do.
+overlay::skip_visitor transaction::paying_for_skipped(checked<void>& paid) {
+  return [this, &paid](std::size_t count) {
+    paid = charge(prices.visited * count);
+    return paid.has_value();
+  };
+}
+
 checked<std::vector<value_map>> transaction::find(std::string_view table, std::uint8_t index,
                                                   const value_list& prefix, std::size_t limit,
                                                   bool descending) {
@@ -172,12 +180,14 @@ checked<std::vector<value_map>> transaction::find(std::string_view table, std::u
   auto paid = charge(prices.walk);
   std::vector<bytes> keys;
   if (paid && limit > 0)
-    over_.entries(**of, index, keys_with(std::move(*start), descending), below_,
-                  [&](bytes_view, bytes_view row_key) {
-                    if (paid = charge(prices.visited); !paid) return false;
-                    keys.push_back(copy(row_key));
-                    return keys.size() < limit;
-                  });
+    over_.entries(
+        **of, index, keys_with(std::move(*start), descending), below_,
+        [&](bytes_view, bytes_view row_key) {
+          if (paid = charge(prices.visited); !paid) return false;
+          keys.push_back(copy(row_key));
+          return keys.size() < limit;
+        },
+        paying_for_skipped(paid));
   if (!paid) return paid.error();
   return read_rows(**of, std::move(keys));
 }
@@ -215,13 +225,17 @@ checked<void> transaction::check_unique(const table& of, const bytes& key,
   for (const auto index : of.unique) {
     const auto& fields = of.indexes[index];
     if (!has_all(of, fields, row)) continue;
-    if (auto paid = charge(prices.walk); !paid) return paid;
+    auto paid = charge(prices.walk);
+    if (!paid) return paid;
     bool taken = false;
-    over_.entries(of, index, keys_with(index_key(of, fields, row)), below_,
-                  [&](bytes_view, bytes_view row_key) {
-                    taken = !std::equal(row_key.begin(), row_key.end(), key.begin(), key.end());
-                    return !taken;
-                  });
+    over_.entries(
+        of, index, keys_with(index_key(of, fields, row)), below_,
+        [&](bytes_view, bytes_view row_key) {
+          taken = !std::equal(row_key.begin(), row_key.end(), key.begin(), key.end());
+          return !taken;
+        },
+        paying_for_skipped(paid));
+    if (!paid) return paid;
     if (taken) return refuse(outcome::not_unique, of.fields[fields.front()].name);
   }
   return {};
@@ -264,13 +278,17 @@ checked<void> transaction::check_referrers(const table& of, const value_map& row
     const auto& reference = from.references[each.reference];
     const auto values = values_for(of, of.key, row, from, reference.fields);
     if (!values) continue; // no row there can hold this key
-    if (auto paid = charge(prices.walk); !paid) return paid;
+    auto paid = charge(prices.walk);
+    if (!paid) return paid;
     bool referenced = false;
-    over_.entries(from, reference.index, keys_with(encode_key(from, reference.fields, *values)),
-                  below_, [&](bytes_view, bytes_view) {
-                    referenced = true;
-                    return false;
-                  });
+    over_.entries(
+        from, reference.index, keys_with(encode_key(from, reference.fields, *values)), below_,
+        [&](bytes_view, bytes_view) {
+          referenced = true;
+          return false;
+        },
+        paying_for_skipped(paid));
+    if (!paid) return paid;
     if (referenced) return refuse(outcome::referenced, from.name);
   }
   return {};

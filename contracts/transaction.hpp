@@ -46,7 +46,7 @@ enum class activation_fault : std::uint8_t {
   not_parsed,         ///< the source is no contract
   built_in,           ///< of this name there is one inside the program
   cannot_run,         ///< its code does not compile
-  closed_rows,        ///< it would open rows that are settled; `table`
+  closed_rows,        ///< it would open rows that are settled
   contradicts_others, ///< a reference, or a right, of what is not there
   table_has_rows,     ///< it no longer declares a table that has rows; `table`, `row`
   row_does_not_fit,   ///< `table`, `row`, and why
@@ -168,6 +168,7 @@ public:
 
 private:
   checked<const table*> table_named(std::string_view full_name) const;
+  overlay::skip_visitor paying_for_skipped(checked<void>& paid);
   checked<std::vector<value_map>> read_rows(const table& of, std::vector<bytes> keys);
   checked<void> may_change(const table& of, const bytes& key);
   checked<void> check_unique(const table& of, const bytes& key, const value_map& row);

@@ -12,6 +12,8 @@ namespace {
 // How far execution runs ahead of the ledger: enough to keep the writer's transactions large.
 constexpr std::size_t ahead_blocks = 32;
 constexpr std::size_t ahead_bytes = 16 * 1024 * 1024;
+// What walks pass over unpaid, because how many it is depends on what is stored: few.
+constexpr std::size_t ahead_gone_entries = 1024;
 
 struct actor_state {
   static inline const char* name = "contract_executor";
@@ -114,7 +116,8 @@ void execute_next(self_ptr self) {
 void execute_waiting(self_ptr self) {
   auto& state = self->state;
   while (!state.waiting.empty() && state.ahead.blocks() < ahead_blocks
-         && state.ahead.size_bytes() < ahead_bytes)
+         && state.ahead.size_bytes() < ahead_bytes
+         && state.ahead.gone_entries() < ahead_gone_entries)
     execute_next(self);
 }
 

@@ -130,6 +130,7 @@ value_map order(const std::string& id, std::int64_t cents, const char* province 
 
 struct engine_fixture {
   machine rules = std::move(*machine::make(facts()));
+  contracts::contract_set_ptr in_force = rules.base();
   contracts::memory_source stored;
   contracts::overlay newer;
   std::set<std::pair<node_index, operation_id>> ids;
@@ -151,9 +152,10 @@ struct engine_fixture {
                        [this](node_index in, const operation_id& id) {
                          return ids.contains({in, id});
                        },
-                       runs, rules.base()});
+                       runs, in_force});
     stored.apply(height, made.result.changes, made.indexes);
     newer.stored(height);
+    in_force = made.rules;
     previous = execution_digest(encode(made.result));
     return std::move(made.result);
   }
@@ -299,6 +301,43 @@ BOOST_AUTO_TEST_CASE(a_contract_reads_others_tables_with_its_own_rights_and_not_
   BOOST_TEST(said(call("broker", "look", map_of({{"salary", std::int64_t{9}}})))
              == "forbidden salary");
   BOOST_TEST(said(call("broker", "look_closed")) == "forbidden staff.closed");
+}
+
+BOOST_AUTO_TEST_CASE(only_contracts_in_force_are_kept_compiled) {
+  call("orders", "who");
+  const auto before = runs.held();
+  const auto decide = [&](const std::string& source) {
+    const auto asked = call("mesh", "propose", map_of({{"source", source}}));
+    BOOST_TEST(said(asked) == "done");
+    const auto id = asked.id.hex();
+    const auto verdict = [&] {
+      return map_of({{"differing", std::int64_t{0}},
+                     {"good", true},
+                     {"proposal", id},
+                     {"replayed", std::int64_t{0}},
+                     {"rows", std::int64_t{0}},
+                     {"tests", std::int64_t{0}}});
+    };
+    for (const auto lane : {hq, coop})
+      BOOST_TEST(said(call("mesh", "verdict", verdict(), "node", lane)) == "done");
+    BOOST_TEST(said(call("mesh", "approve", map_of({{"proposal", id}}))) == "done");
+    const auto last = call("mesh", "approve", map_of({{"proposal", id}}), "importer", coop);
+    BOOST_TEST_REQUIRE(last.events.size() == 1u);
+    return last.events[0].name;
+  };
+  const std::string table =
+      "tables = { notes = { key = {'id'}, fields = { id = text{max=8} } } }";
+  BOOST_TEST(decide("return { contract = 'bad', version = 1, " + table
+                    + ", migrate = function(ctx) ctx.require(false, 'no') end }")
+             == "proposal_refused");
+  BOOST_TEST(runs.held() == before);
+  BOOST_TEST(decide("return { contract = 'more', version = 1, " + table
+                    + ", migrate = function(ctx) end }")
+             == "proposal_accepted");
+  BOOST_TEST(runs.held() == before + 1);
+  BOOST_TEST(decide("return { contract = 'more', version = 2, " + table + " }")
+             == "proposal_accepted");
+  BOOST_TEST(runs.held() == before);
 }
 
 BOOST_AUTO_TEST_CASE(contracts_wait_for_each_other_eight_deep_and_no_deeper) {

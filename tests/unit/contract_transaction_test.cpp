@@ -159,6 +159,58 @@ BOOST_AUTO_TEST_CASE(a_row_can_only_name_rows_that_are_there_and_those_cannot_go
   must(later.remove("shop.customers", {"a"}));
 }
 
+BOOST_AUTO_TEST_CASE(a_walk_pays_for_what_its_block_took_away_whatever_is_stored) {
+  const auto costs = [](bool store_before) {
+    shop_fixture at;
+    {
+      auto first = at.begin_operation();
+      for (int i = 0; i < 40; ++i)
+        must(first.put("shop.orders", order(2026, i, "")));
+    }
+    at.end();
+    if (store_before) at.store_one();
+    std::vector<std::uint64_t> paid;
+    const auto walk = [&](bool descending) {
+      auto work = at.begin_operation();
+      BOOST_TEST(work.find("shop.orders", 1, {"new"}, 1, descending)->size() == 1u);
+      paid.push_back(work.gas_used());
+    };
+    const auto remove = [&](transaction& work, std::int64_t from, std::int64_t to) {
+      for (auto i = from; i < to; ++i)
+        must(work.remove("shop.orders", {std::int64_t{2026}, i}));
+    };
+    walk(false);
+    {
+      auto refused = at.begin_operation();
+      remove(refused, 0, 30);
+      refused.rewind();
+    }
+    walk(false); // as before
+    {
+      auto done = at.begin_operation();
+      remove(done, 0, 30);
+    }
+    walk(false); // past thirty
+    walk(true);  // from the other end, past none
+    {
+      auto back = at.begin_operation();
+      for (int i = 0; i < 30; ++i)
+        must(back.put("shop.orders", order(2026, i, "", "done")));
+    }
+    walk(false);
+    at.end();
+    walk(false); // in another block, past none
+    return paid;
+  };
+  const auto from_source = costs(true), from_memory = costs(false);
+  BOOST_TEST(from_source == from_memory, boost::test_tools::per_element());
+  const auto thirty = 30 * prices.visited;
+  const auto free = from_source[0];
+  const std::vector<std::uint64_t> expected{free, free,          free + thirty,
+                                            free, free + thirty, free};
+  BOOST_TEST(from_source == expected, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(gas_ends_an_operation_at_the_same_place_whatever_is_stored) {
   {
     auto first = begin_operation();
@@ -173,9 +225,10 @@ BOOST_AUTO_TEST_CASE(gas_ends_an_operation_at_the_same_place_whatever_is_stored)
     BOOST_TEST(work.find("shop.orders", 1, {"new"}, 5)->size() == 5u);
     return work.gas_used();
   };
-  const auto before = cost();
+  const auto in_its_block = cost();
   end();
-  BOOST_TEST(cost() == before);
+  const auto before = cost();
+  BOOST_TEST(in_its_block == before + 10 * prices.visited); // what this block took away
   store_one();
   BOOST_TEST(cost() == before);
   auto poor = begin_operation(3000);
