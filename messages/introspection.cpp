@@ -42,6 +42,17 @@ bytes make_frame(const answer& x) {
                        {}});
 }
 
+result<answer_head> head_of_answer(bytes_view frame) {
+  constexpr std::size_t number_bytes = 4; // then a byte: whether it is the last
+  if (frame.size() <= number_bytes || frame[number_bytes] > 1)
+    return make_error(errc::malformed, "no answer");
+  answer_head out;
+  for (std::size_t i = 0; i < number_bytes; ++i)
+    out.number |= std::uint32_t{frame[i]} << 8 * i;
+  out.last = frame[number_bytes] == 1;
+  return out;
+}
+
 result<question> open_question(bytes_view frame) {
   if (frame.size() > max_question_bytes)
     return make_error(errc::too_large, "a question of more than 4 KiB");

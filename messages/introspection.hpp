@@ -69,6 +69,14 @@ bytes make_frame(const question& x);
 /// A body that would be over the limit is replaced by a failure that says so.
 bytes make_frame(const answer& x);
 
+/// What an answer begins with: whose it is, and whether more follow.
+struct answer_head {
+  std::uint32_t number = 0;
+  bool last = true;
+};
+/// Without looking at the rest. Errors: malformed.
+result<answer_head> head_of_answer(bytes_view frame);
+
 /// Errors: malformed, too_large.
 result<question> open_question(bytes_view frame);
 result<answer> open_answer(bytes_view frame);

@@ -5,6 +5,8 @@
 #include "actors/introspector/log_tap.hpp"
 #include "actors/node/wiring.hpp"
 
+#include <ctime>
+#include <span>
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::introspector {
@@ -41,6 +43,7 @@ struct session {
   std::int64_t window_ms = 0;
   std::size_t asked = 0; ///< in this window
   std::deque<question> held;
+  bool looks_for_operation = false; ///< one at a time: it may read megabytes
 };
 
 struct stream {
@@ -58,7 +61,6 @@ struct actor_state {
   node::wiring_ptr wired;
   std::map<std::uint64_t, session> sessions;
   std::vector<stream> streams;
-  std::deque<std::int64_t> restarts_ms; ///< that operators asked for
   budget allowed{steady_ns() / 1000};
   std::uint64_t served = 0; ///< the session whose turn it was
   bool ticking = false;
@@ -113,6 +115,30 @@ struct asker {
     reply(self, session, {number, true, std::move(why), {}});
   }
   const class session& who() const { return self->state.sessions.at(session); }
+};
+
+/// Of this thread, which is the introspector's alone: what it costs the node, whoever else
+/// runs.
+std::int64_t processor_us() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return used.tv_sec * 1'000'000 + used.tv_nsec / 1000;
+}
+
+/// Charges what is done as long as it lives.
+class charged {
+public:
+  explicit charged(self_ptr self, std::int64_t more_us = 0)
+      : self_(self), more_us_(more_us), began_us_(processor_us()) {}
+  ~charged() {
+    self_->state.allowed.spend(processor_us() - began_us_ + more_us_, steady_ns() / 1000);
+  }
+  charged(const charged&) = delete;
+  charged& operator=(const charged&) = delete;
+
+private:
+  self_ptr self_;
+  std::int64_t more_us_, began_us_;
 };
 
 // --- what other actors are asked
@@ -181,8 +207,11 @@ void ask_state(const asker& to, const std::string& name) {
           [=](const described& x) {
             auto body = *x;
             put(body, "answers", true);
-            if (name == "consensus")
-              put(body, "halted_why", self->state.context->board.look().halted);
+            if (name == "consensus") {
+              const auto board = self->state.context->board.look();
+              put(body, "halted_why", board.halted);
+              put(body, "evidence", value(static_cast<std::int64_t>(board.consensus.evidence)));
+            }
             to.answer_with(std::move(body));
           },
           [=](const caf::error&) { to.answer_with(unanswered(*self->state.context, name)); });
@@ -195,7 +224,9 @@ void ask_mailbox(const asker& to, const std::string& name) {
   std::erase_if(*counted, [](const auto& each) { return each.first == "kinds"; });
   const auto child = find_child(*self->state.context, name);
   const auto handle = child ? caf::actor_cast<caf::actor>(child->address) : caf::actor{};
-  if (!handle || name == actor_state::name) return to.answer_with(std::move(*counted));
+  // The links are no actor of ours, and sort nothing into kinds before they handle it.
+  if (!handle || name == actor_state::name || name == links_name)
+    return to.answer_with(std::move(*counted));
   const auto body = std::make_shared<value_map>(std::move(*counted));
   self->request<caf::message_priority::high>(handle, asking, mailbox_atom::value)
       .then(
@@ -218,17 +249,24 @@ void ask_operation(const asker& to, const value_map& arguments) {
     return to.refuse("is " + configs::in_quotes(text)
                      + ", expected an operation's id: 32 hexadecimal characters");
   if (!self->state.wired) return to.refuse("the node is still starting");
-  const auto then = [=](bool waits) {
+  auto& of = self->state.sessions.at(to.session);
+  if (std::exchange(of.looks_for_operation, true))
+    return to.refuse("one operation at a time is looked for; ask again");
+  const auto then = [=](std::optional<bool> waits) {
+    const charged cost(self);
+    if (const auto at = self->state.sessions.find(to.session); at != self->state.sessions.end())
+      at->second.looks_for_operation = false;
     auto found = find_operation(*self->state.context, *id);
-    if (!found && found.error().code != errc::not_found)
-      return to.refuse(found.error().context);
-    value_map body = found ? std::move(*found) : value_map{};
-    if (!found) put(body, "where", waits ? "queue" : "unknown");
-    to.answer_with(std::move(body));
+    if (!found) return to.refuse(found.error().context);
+    if (find(*found, "where") == nullptr) {
+      put(*found, "where", waits.value_or(false) ? "queue" : "unknown");
+      if (!waits) put(*found, "unsure", "its mempool does not answer");
+    }
+    to.answer_with(std::move(*found));
   };
   self->request<caf::message_priority::high>(self->state.wired->core.mempool, asking,
                                              locate_atom::value, *id)
-      .then(then, [=](const caf::error&) { then(false); });
+      .then([=](bool waits) { then(waits); }, [=](const caf::error&) { then(std::nullopt); });
 }
 
 // --- streams
@@ -322,9 +360,8 @@ std::string name_of_actor(const node::context& context, std::uint64_t id) {
   return id == 0 ? "-" : "#" + std::to_string(id);
 }
 
-value_map describe_trace(const node::context& context, std::vector<traced_message> messages) {
+value_map describe_trace(const node::context& context, std::span<traced_message> messages) {
   const auto number = [](auto n) { return value(static_cast<std::int64_t>(n)); };
-  if (messages.size() > messages_an_answer) messages.resize(messages_an_answer);
   const auto wall_less_steady_us = node::now().wall_ms * 1000 - steady_ns() / 1000;
   std::map<std::uint64_t, std::string> names;
   value_list list;
@@ -361,9 +398,14 @@ bool serve(self_ptr self, stream& x) {
     self->state.tracing = false;
   }
   auto messages = the_trace.take();
-  if (ends || !messages.empty())
-    reply(self, x.of,
-          {x.number, ends, {}, describe_trace(*self->state.context, std::move(messages))});
+  std::span<traced_message> left(messages);
+  do {
+    const auto part = left.first(std::min(left.size(), messages_an_answer));
+    left = left.subspan(part.size());
+    if (ends || !part.empty())
+      reply(self, x.of,
+            {x.number, ends && left.empty(), {}, describe_trace(*self->state.context, part)});
+  } while (!left.empty());
   return !ends;
 }
 
@@ -376,10 +418,10 @@ void end_stream(self_ptr self, const stream& x) {
 void tick(self_ptr self) {
   auto& state = self->state;
   state.ticking = false;
-  const auto began_us = steady_ns() / 1000;
-  std::erase_if(state.streams, [&](stream& each) { return !serve(self, each); });
-  const auto ended_us = steady_ns() / 1000;
-  state.allowed.spend(ended_us - began_us, ended_us);
+  {
+    const charged cost(self);
+    std::erase_if(state.streams, [&](stream& each) { return !serve(self, each); });
+  }
   keep_ticking(self);
 }
 
@@ -400,9 +442,10 @@ void note(const asker& who, const std::string& what) {
   spdlog::warn("operator {} from {}: {}", who.who().who.name, who.who().address, what);
 }
 
-bool may_restart(actor_state& state) {
+/// Kept by the node: an introspector that was killed has forgotten whom it killed.
+bool may_restart(const actor_state& state) {
   const auto now = node::now().monotonic_ms;
-  auto& made = state.restarts_ms;
+  auto& made = state.context->operators_restarts_ms;
   while (!made.empty() && made.front() + restart_window_ms < now)
     made.pop_front();
   if (made.size() >= restarts_allowed) return false;
@@ -484,14 +527,16 @@ void make_fault(const asker& to, const value_map& arguments) {
   const auto peer = introspection::text_at(arguments, "peer");
   const auto for_ms = std::clamp<std::int64_t>(
       introspection::number_at(arguments, "for_ms", 10'000), 100, 600'000);
-  if (what != "cut")
-    return to.refuse("is " + configs::in_quotes(what) + ", expected: cut PEER [for 10s]");
+  if (what != "cut" && what != "heal")
+    return to.refuse("is " + configs::in_quotes(what)
+                     + ", expected: cut PEER [for 10s], or heal PEER");
   const auto index = state.context->genesis().index_of(peer);
   if (!index || *index == state.context->self())
     return to.refuse("there is no peer " + configs::in_quotes(peer));
   if (!state.wired) return to.refuse("the node is still starting");
-  note(to, fmt::format("fault cut {} for {} ms", peer, for_ms));
-  to.self->send(state.wired->links, fault_atom::value, *index, for_ms);
+  const bool cuts = what == "cut";
+  note(to, cuts ? fmt::format("fault cut {} for {} ms", peer, for_ms) : "fault heal " + peer);
+  to.self->send(state.wired->links, fault_atom::value, *index, cuts ? for_ms : 0);
   value_map body;
   put(body, "peer", peer);
   put(body, "for_ms", value(for_ms));
@@ -631,10 +676,8 @@ void work(self_ptr self) {
     const auto asked = std::move(at->second.held.front());
     at->second.held.pop_front();
     state.served = at->first;
-    const auto began_us = steady_ns() / 1000;
+    const charged cost(self, cost_elsewhere_us(asked.about));
     answer_one({self, at->first, asked.number}, asked);
-    const auto ended_us = steady_ns() / 1000;
-    state.allowed.spend(ended_us - began_us + cost_elsewhere_us(asked.about), ended_us);
   }
 }
 
@@ -650,6 +693,11 @@ void read(self_ptr self, std::uint64_t serial, const shared_frame& frame) {
   }
   const asker to{self, serial, asked->number};
   if (!within_rate(to, who)) return;
+  if (asked->about == topic::stop || needs_control(asked->about)) {
+    // To end what costs, and to act, must not wait for what others look at.
+    const charged cost(self);
+    return answer_one(to, *asked);
+  }
   if (who.held.size() >= held_a_session)
     return to.refuse("the questions before this one are not answered yet; ask again");
   who.held.push_back(std::move(*asked));

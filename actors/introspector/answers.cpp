@@ -191,19 +191,27 @@ result<value_map> rows(const node::context& context, const value_map& arguments)
   const auto limit = static_cast<std::size_t>(
       std::clamp<std::int64_t>(number_at(arguments, "limit", most_rows), 1, most_rows));
   const bool each_row = flag_at(arguments, "rows");
+  // The asker's: without it, whoever may only look could try what a record may hold.
+  const auto* salt = find(arguments, "salt");
+  const bytes no_salt;
+  const auto& salted =
+      salt != nullptr && salt->as<bytes>() != nullptr ? *salt->as<bytes>() : no_salt;
   const auto head = context.ledger->head();
   if (!head) return head.error();
   const auto page =
       context.ledger->rows(table, after_key != nullptr ? *after_key : bytes{}, limit);
   if (!page) return page.error();
+  const auto head_after = context.ledger->head();
+  if (!head_after) return head_after.error();
   value_map out;
-  put(out, "height", number(head->height)); // of before the page: it is at least so new
+  put(out, "height", number(head->height));             // the page is at least so new,
+  put(out, "height_after", number(head_after->height)); // and at most so new
   put(out, "count", number(page->size()));
   put(out, "last", page->empty() ? value(bytes{}) : value(page->back().key));
   value_list list;
   digest all;
   for (const auto& row : *page) {
-    const auto one = hash(digest_kind::record, {row.key, row.row});
+    const auto one = hash(digest_kind::record, {salted, row.key, row.row});
     all = hash(digest_kind::table, {all.raw, one.raw});
     if (!each_row) continue;
     value_map entry;
@@ -302,24 +310,34 @@ void add_receipt(value_map& out, const receipt& x, std::int64_t head_height) {
   put(out, "detail", x.detail);
 }
 
-/// Among the batches beyond the final cut; bounded, so that a long backlog costs one page a
-/// lane.
+/// Among the batches beyond the final cut; bounded, all lanes together: `out` says if there was
+/// more of them.
 result<bool> find_in_batches(const node::context& context, const storage::ledger_head& head,
                              const operation_id& id, value_map& out) {
   constexpr std::size_t most_bytes = 8 * 1024 * 1024, most_batches = 256;
+  std::size_t bytes_left = most_bytes, batches_left = most_batches;
   const auto seen = context.board.look().mempool;
   for (const auto& lane : seen.lanes) {
     const auto& tip = lane.stored;
     const auto final_seq = tip.lane < head.full_cut.size() ? head.full_cut[tip.lane].seq : 0;
     if (tip.seq <= final_seq) continue;
-    const auto found = context.batches->descend(tip, final_seq, most_bytes, most_batches);
+    if (bytes_left == 0 || batches_left == 0) {
+      put(out, "unsure", "its backlog is too long to be looked through");
+      return false;
+    }
+    const auto found = context.batches->descend(tip, final_seq, bytes_left, batches_left);
     if (!found) {
       if (found.error().code == errc::not_found) continue; // became final meanwhile
       return found.error();
     }
-    for (const auto& batch : *found)
+    if (found->size() < tip.seq - final_seq)
+      put(out, "unsure", "its backlog is too long to be looked through");
+    for (const auto& batch : *found) {
+      bytes_left -= std::min(bytes_left, batch->body.size());
+      batches_left -= std::min<std::size_t>(batches_left, 1);
       for (const auto& each : batch->content.operations)
         if (each.id == id) {
+          std::erase_if(out, [](const auto& field) { return field.first == "unsure"; });
           put(out, "where", "batch");
           put(out, "lane", number(tip.lane));
           put(out, "batch", number(batch->content.seq));
@@ -327,6 +345,7 @@ result<bool> find_in_batches(const node::context& context, const storage::ledger
           put(out, "final", number(final_seq));
           return true;
         }
+    }
   }
   return false;
 }
@@ -345,8 +364,7 @@ result<value_map> find_operation(const node::context& context, const operation_i
   if (found.error().code != errc::not_found) return found.error();
   const auto in_batch = find_in_batches(context, *head, id, out);
   if (!in_batch) return in_batch.error();
-  if (*in_batch) return out;
-  return make_error(errc::not_found, "neither executed nor in a batch stored here");
+  return out;
 }
 
 } // namespace tallymesh::introspector

@@ -11,13 +11,14 @@ namespace tallymesh::introspector {
 class budget {
 public:
   /// One tenth of one processor, in the long run; at once, a `why` of a small mesh.
+  /// So much may be owed at most, too: one dear answer does not shut everyone out.
   static constexpr std::int64_t a_second_us = 100'000, most_us = 300'000;
 
   explicit budget(std::int64_t now_us) : at_us_(now_us) {}
 
   void spend(std::int64_t us, std::int64_t now_us) {
     fill(now_us);
-    left_us_ -= std::max<std::int64_t>(us, 0);
+    left_us_ = std::max(left_us_ - std::max<std::int64_t>(us, 0), -most_us);
   }
   /// Until there is something left; 0: there is.
   std::int64_t wait_us(std::int64_t now_us) {

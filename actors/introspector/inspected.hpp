@@ -144,11 +144,8 @@ public:
   }
 
   caf::invoke_message_result consume(caf::mailbox_element& x) override {
-    running_meter = meter_.get();
-    const auto outcome =
-        measuring.load(std::memory_order_relaxed) ? measured(x) : Base::consume(x);
-    running_meter = nullptr;
-    return outcome;
+    const runs_now here(meter_.get());
+    return measuring.load(std::memory_order_relaxed) ? measured(x) : Base::consume(x);
   }
   using Base::consume;
 

@@ -106,6 +106,8 @@ struct context {
   mutable operators admitted;
   mutable std::mutex evidence_file;
   mutable child_board children;
+  mutable std::deque<std::int64_t> operators_restarts_ms{}; ///< the introspector's, however
+                                                            ///< often it is started again
 
   node_index self() const { return config.self; }
   const configs::genesis& genesis() const { return config.mesh; }

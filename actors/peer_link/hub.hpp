@@ -120,7 +120,7 @@ private:
 
   // Operators
   bool admit_operator(connection& x, const public_key& key);
-  bool within_rate(connection& x, std::size_t bytes);
+  bool within_rate(connection& x, std::size_t frames, std::size_t bytes);
   void cut_operator(connection& x, const std::string& why);
   void renew_operators(operator_list list);
   std::string full_of_operators(const public_key& key) const;

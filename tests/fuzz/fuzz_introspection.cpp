@@ -14,6 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   } else if (const auto read = introspection::open_answer(frame)) {
     fuzzing::require_same(introspection::make_frame(*read), frame);
+    const auto head = introspection::head_of_answer(frame);
+    TALLYMESH_INVARIANT(head && head->number == read->number && head->last == read->last);
   }
   return 0;
 }

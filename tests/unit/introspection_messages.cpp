@@ -43,6 +43,17 @@ BOOST_AUTO_TEST_CASE(an_answer_travels_whole) {
   BOOST_TEST((read->body == given.body));
 }
 
+BOOST_AUTO_TEST_CASE(whose_an_answer_is_can_be_told_by_its_beginning) {
+  for (const bool last : {false, true}) {
+    const auto frame = make_frame(answer{0x01020304, last, "why not", {}});
+    const auto head = head_of_answer(frame);
+    BOOST_REQUIRE(head.has_value());
+    BOOST_TEST(head->number == 0x01020304u);
+    BOOST_TEST(head->last == last);
+    BOOST_TEST(!head_of_answer(bytes_view(frame).first(4)).has_value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_truncation_of_either_is_refused) {
   const auto asked = make_frame(some_question()), given = make_frame(some_answer());
   for (std::size_t i = 0; i < asked.size(); ++i)

@@ -216,6 +216,12 @@ BOOST_AUTO_TEST_CASE(in_the_long_run_a_tenth_of_a_processor_is_spent_however_muc
   BOOST_TEST(spent <= run_us / 10 + budget::most_us + answer_us);
 }
 
+BOOST_AUTO_TEST_CASE(one_dear_answer_does_not_shut_everyone_out_for_long) {
+  budget x(0);
+  x.spend(60 * second_us, 0);
+  BOOST_TEST(x.wait_us(0) <= (budget::most_us + 1) * second_us / budget::a_second_us);
+}
+
 BOOST_AUTO_TEST_CASE(a_long_rest_earns_no_more_than_a_full_bucket) {
   budget x(0);
   x.spend(1, INT64_MAX / 2);
