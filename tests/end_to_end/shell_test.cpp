@@ -8,6 +8,7 @@
 #include "tools/tally/processes.hpp"
 #include "tools/tally/shell/client.hpp"
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
@@ -50,7 +51,7 @@ struct running_mesh {
     BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
     scratch = name;
     mesh = scratch / "mesh";
-    must("init " + mesh.string() + " --contract " + CONTRACT_FILE);
+    must("init " + mesh.string() + " --operator-may-act --contract " + CONTRACT_FILE);
     must("up " + mesh.string() + " --within 120");
     store(1, 20);
   }
@@ -102,7 +103,7 @@ std::string structure_of(const std::string& text) {
   static const std::pair<std::regex, const char*> replacements[] = {
       {std::regex("/[^ ,:]*"), "PATH"},
       {std::regex("\\b[0-9a-f]{8,64}\\b"), "DIGEST"},
-      {std::regex("\\bup\\b"), "#"}, // a link without a round trip yet
+      {std::regex("\\b(up|down)\\b"), "#"}, // no round trip yet, or silent for long enough
       {std::regex("[0-9][0-9,.]*( (us|ms|s|min|h|B|KiB|MiB|GiB|TiB))*"), "#"},
       {std::regex("# #"), "#"},
       {std::regex(" +"), " "},
@@ -214,9 +215,29 @@ BOOST_AUTO_TEST_CASE(a_changed_record_is_found) {
   end("platform");
   change_a_row(mesh / "platform" / "data" / "ledger");
   must("up " + mesh.string() + " --within 120");
+  BOOST_TEST(tally::poll_until(std::chrono::seconds(30), std::chrono::milliseconds(100),
+                               [&] { return !holds(shell("mesh"), "down"); }));
   const auto seen =
       converse(*this, {"why", "use platform; ledger; use hq"}, "changed_record.txt");
   BOOST_TEST(holds(seen, "platform: differs from the others in table divisions.streets"));
+}
+
+BOOST_AUTO_TEST_CASE(a_mesh_under_load_is_not_taken_for_one_that_differs) {
+  std::atomic<bool> stop = false;
+  std::thread load([&] {
+    for (int first = 1000; !stop; first += 500) {
+      const auto file = rows(first, first + 499);
+      (void)run(std::string(TALLY_PROGRAM) + " store " + file.string()
+                + " --table divisions.streets --mesh " + mesh.string());
+    }
+  });
+  for (int i = 0; i < 5; ++i) {
+    const auto said = shell("why");
+    BOOST_TEST(holds(said, "4 of 4 nodes take part"), said);
+    BOOST_TEST(!holds(said, "differs"), said);
+  }
+  stop = true;
+  load.join();
 }
 
 BOOST_AUTO_TEST_CASE(who_may_only_read_is_refused_what_changes_something) {

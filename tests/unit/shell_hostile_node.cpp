@@ -188,6 +188,34 @@ caf::behavior lying_introspector(caf::event_based_actor* self, std::uint64_t see
   };
 }
 
+/// Answers without an end, as many as the link takes.
+caf::behavior endless_introspector(caf::event_based_actor* self) {
+  self->set_default_handler(caf::drop);
+  const auto handles = std::make_shared<std::map<std::uint64_t, caf::actor>>();
+  return {
+      [=](operator_up_atom, std::uint64_t serial, const public_key&, const std::string&,
+          const caf::actor& handle) { (*handles)[serial] = handle; },
+      [=](operator_down_atom, std::uint64_t serial) { handles->erase(serial); },
+      [=](frame_atom, std::uint64_t serial, const shared_frame& frame) {
+        const auto asked = introspection::open_question(*frame);
+        if (asked) self->send(self, serial, asked->number);
+      },
+      [=](std::uint64_t serial, std::uint32_t number) {
+        const auto at = handles->find(serial);
+        if (at == handles->end()) return;
+        value_map line;
+        put(line, "text", "again");
+        value_map body;
+        put(body, "lines", value_list{value(std::move(line))});
+        const auto frame = std::make_shared<const bytes>(
+            make_frame(introspection::answer{number, false, {}, std::move(body)}));
+        for (int i = 0; i < 20; ++i)
+          self->send(at->second, frame_atom::value, frame);
+        self->delayed_send(self, std::chrono::milliseconds(1), serial, number);
+      },
+  };
+}
+
 /// What was written to standard output and standard error meanwhile.
 class captured {
 public:
@@ -273,4 +301,28 @@ BOOST_FIXTURE_TEST_CASE(whatever_a_node_answers_the_shell_shows_it_harmlessly, l
     }
     caf::anon_send_exit(liar, caf::exit_reason::user_shutdown);
   }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_node_that_never_ends_its_answers_ends_no_command_late, lying_node) {
+  const auto endless = of.system().spawn(endless_introspector);
+  caf::anon_send(of.links, operators_atom::value, endless);
+  {
+    tally::mesh_client client(mesh, operator_key, {0});
+    client.wait_for({0}, std::chrono::seconds(10));
+    BOOST_REQUIRE(client.is_up(0));
+    tally::shell_session session{mesh, client, {}, {0}, {0}};
+    const captured seen;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i)
+      BOOST_TEST(tally::run_line(session, "tree")); // the first of its answers is the answer
+    tally::run_line(session, "logs --follow --for 300ms");
+    BOOST_TEST((std::chrono::steady_clock::now() - began < std::chrono::seconds(10)));
+  }
+  caf::anon_send_exit(endless, caf::exit_reason::user_shutdown);
+}
+
+BOOST_AUTO_TEST_CASE(json_for_a_terminal_holds_nothing_that_drives_it) {
+  BOOST_TEST(tally::harmless_json("{\"a\":\"x\xc2\x9b"
+                                  "2J\x7f\xe2\x80\xae\"}")
+             == "{\"a\":\"x\\u009b2J\\u007f\\u202e\"}");
 }

@@ -150,6 +150,38 @@ BOOST_AUTO_TEST_CASE(a_mesh_cut_in_halves_is_seen_by_its_links) {
   BOOST_TEST(found.findings.size() == 4u); // each cut once, not from both ends
 }
 
+BOOST_AUTO_TEST_CASE(a_link_that_only_one_end_calls_down_is_named_once) {
+  for (const std::size_t of : {0u, 2u}) {
+    auto mesh = good_mesh();
+    value_list peers;
+    for (const auto& each : mesh)
+      if (each.name != mesh[of].name)
+        peers.emplace_back(link(each.name, each.name != mesh[2 - of].name));
+    put(mesh[of].links, "peers", std::move(peers));
+    const auto found = diagnose(mesh, true, {});
+    BOOST_TEST(found.findings.size() == 1u);
+    BOOST_TEST(says(found, mesh[of].name, "has no link to " + mesh[2 - of].name));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(who_is_not_reached_from_here_but_by_the_others_is_not_lost_to_the_mesh) {
+  auto mesh = good_mesh();
+  for (const std::size_t away : {1u, 2u}) {
+    absent(mesh[away], process_state::unknown);
+    mesh[away].trouble = "no answer within 2 s";
+  }
+  const auto found = diagnose(mesh, false, {});
+  BOOST_TEST(found.verdict.find("does not finalize") == std::string::npos, found.verdict);
+  BOOST_TEST(says(found, "coop", "cannot be reached from here: no answer within 2 s; 0 of 2"));
+}
+
+BOOST_AUTO_TEST_CASE(a_mesh_whose_heights_grow_finalizes_whatever_else_is_wrong) {
+  auto mesh = good_mesh();
+  absent(mesh[1], process_state::stopped);
+  absent(mesh[3], process_state::stopped);
+  BOOST_TEST(diagnose(mesh, true, {}).verdict.starts_with("finalizes"));
+}
+
 BOOST_AUTO_TEST_CASE(a_record_that_differs_is_named_with_the_node_that_has_it) {
   const std::vector<table_difference> differences{
       {"orders.lines",

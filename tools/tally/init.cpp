@@ -28,6 +28,7 @@ struct init_options {
   std::string host = "127.0.0.1";
   std::string name;
   std::vector<std::string> contracts;
+  bool operator_may_act = false;
 };
 
 struct planned_node {
@@ -197,7 +198,7 @@ std::string genesis_entry(const init_options& options, const planned_node& node,
          + "\nnode = " + toml_quoted(node.name) + "\n";
 }
 
-std::string node_toml(const planned_node& node, const public_key& operator_key) {
+std::string node_toml(const planned_node& node, const public_key& operator_key, bool may_act) {
   return "# The node " + node.name
          + ". configs/README.md describes every key; paths are relative to this file.\n"
            "node = "
@@ -214,15 +215,15 @@ std::string node_toml(const planned_node& node, const public_key& operator_key) 
            "tokens_file = \"tokens\"\n"
            "\n[log]\n"
            "level = \"info\"\n"
-           "\n# Who may look into this node by `tally shell`, and act there: operator.key "
-           "beside "
-           "genesis.toml.\n"
+           "\n# Who may look into this node by `tally shell` (role read), or also act there "
+           "(control): operator.key beside genesis.toml.\n"
            "[[operator]]\n"
            "name = \"operator\"\n"
            "key = \""
          + operator_key.hex()
          + "\"\n"
-           "role = \"control\"\n";
+           "role = \""
+         + (may_act ? "control" : "read") + "\"\n";
 }
 
 std::string token_line() {
@@ -242,7 +243,8 @@ result<std::string> make_node(const init_options& options, const planned_node& n
   if (auto saved = vote.save(directory / "vote.key"); !saved) return saved.error();
   if (auto saved = write_file(directory / "tokens", token_line(), 0600); !saved)
     return saved.error();
-  if (auto saved = write_file(directory / "node.toml", node_toml(node, operator_key), 0644);
+  if (auto saved = write_file(directory / "node.toml",
+                              node_toml(node, operator_key, options.operator_may_act), 0644);
       !saved)
     return saved.error();
   return genesis_entry(options, node, link.public_part(), vote.public_part());
@@ -380,6 +382,8 @@ void add_init(command& program) {
   init.option("--name", options->name, "The mesh's name (default: mesh)");
   init.option("--contract", options->contracts,
               "Contract file to start with; may be given several times");
+  init.flag("--operator-may-act", options->operator_may_act,
+            "Let operator.key kill, pause and cut, too; else it may only look");
   init.on_run([options](const invocation& told) {
     if (options->name.empty()) options->name = "mesh";
     return run_init(*options, told);

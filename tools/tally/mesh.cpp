@@ -236,7 +236,9 @@ std::string shown(const json::value& x) {
   return json::serialize(x);
 }
 
-void print_json(const json::value& x) { std::cout << json::serialize(x) << '\n'; }
+void print_json(const json::value& x) {
+  std::cout << harmless_json(json::serialize(x)) << '\n';
+}
 
 bool poll_until(std::chrono::milliseconds limit, std::chrono::milliseconds interval,
                 const std::function<bool()>& done) {

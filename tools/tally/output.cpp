@@ -69,6 +69,23 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string harmless_json(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto [code, size] = first_of(text);
+    if (size > 0 && code >= 0x20 && is_unsafe(code)) { // below that JSON escapes itself
+      char escaped[16];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(code));
+      out += escaped;
+    } else {
+      out += text.substr(0, std::max<std::size_t>(size, 1));
+    }
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return out;
+}
+
 std::size_t display_width(std::string_view text) {
   std::size_t width = 0;
   while (!text.empty()) {

@@ -14,6 +14,8 @@ namespace tallymesh::tally {
 
 /// Control characters and what is not UTF-8 replaced.
 std::string printable(std::string_view text);
+/// JSON with what could drive or mislead a terminal escaped, as JSON allows.
+std::string harmless_json(std::string_view text);
 
 /// Columns that the text takes on a terminal: two for a Chinese character.
 std::size_t display_width(std::string_view text);

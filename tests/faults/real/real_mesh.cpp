@@ -62,8 +62,9 @@ result<void> run_init(const fs::path& program, const fs::path& directory,
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-  const char* arguments[] = {program.c_str(), "init",       directory.c_str(), "--nodes",
-                             nodes.c_str(),   "--contract", contract.c_str(),  nullptr};
+  const char* arguments[] = {
+      program.c_str(), "init",           directory.c_str(),    "--nodes", nodes.c_str(),
+      "--contract",    contract.c_str(), "--operator-may-act", nullptr};
   pid_t pid = 0;
   const int failed = ::posix_spawn(&pid, program.c_str(), &files, nullptr,
                                    const_cast<char* const*>(arguments), environ);

@@ -48,15 +48,20 @@ bool act_log(shell_session& session, const words& args) {
 bool act_fault(shell_session& session, const words& given) {
   auto args = given;
   const auto limit_ms = duration_ms(take_option(args, "--for").value_or("10s"));
-  if (args.size() != 2 || args[0] != "cut" || !limit_ms)
-    return fail("usage: fault cut PEER [--for 10s]");
+  if (args.size() != 2 || (args[0] != "cut" && args[0] != "heal") || !limit_ms)
+    return fail("usage: fault cut PEER [--for 10s], or fault heal PEER");
+  const bool cuts = args[0] == "cut";
   value_map arguments;
   put(arguments, "what", args[0]);
   put(arguments, "peer", args[1]);
   put(arguments, "for_ms", value(*limit_ms));
   return ask_chosen(session, topic::fault, arguments, [&](node_index node, const value_map& x) {
-    std::cout << session.name_of(node) << ": the link to " << printable(args[1])
-              << " is cut for " << duration_text(milliseconds(number_at(x, "for_ms"))) << '\n';
+    std::cout << session.name_of(node) << ": the link to " << printable(args[1]);
+    if (cuts)
+      std::cout << " is cut for " << duration_text(milliseconds(number_at(x, "for_ms")))
+                << '\n';
+    else
+      std::cout << " may come up again\n";
   });
 }
 

@@ -35,13 +35,23 @@ struct mesh_client::shared_state {
     std::string trouble;
     bool was_up = false;
   };
-  /// Of one stream: a node that sends faster than we read loses some.
-  static constexpr std::size_t most_waiting = 64;
+  /// As they came, so that no node takes more memory than it has sent; read when it is their
+  /// turn. Of one stream, and of all: a node that sends faster than we read loses some.
+  static constexpr std::size_t most_waiting = 64, most_waiting_bytes = 4 * 1024 * 1024;
+  struct asked {
+    node_index of = 0;
+    bool many = false; ///< a stream; else its first answer is its last
+  };
+  struct waiting {
+    shared_frame frame; ///< none: `said` is not the node's
+    answer said;
+  };
   mutable std::mutex lock;
   mutable std::condition_variable changed;
   std::map<node_index, node> nodes;
-  std::map<std::uint32_t, node_index> open; ///< questions without their last answer
-  std::map<std::uint32_t, std::deque<answer>> answers;
+  std::map<std::uint32_t, asked> open; ///< questions without their last answer
+  std::map<std::uint32_t, std::deque<waiting>> answers;
+  std::size_t waiting_bytes = 0;
   std::vector<std::string> notices;
   std::uint32_t last_number = 0;
 
@@ -57,39 +67,47 @@ struct mesh_client::shared_state {
     const std::lock_guard guard(lock);
     auto& x = nodes[index];
     x.handle = nullptr;
+    fail_all(index, no_link + "it was lost");
+  }
+  /// All that this node was asked has failed.
+  void fail_all(node_index index, const std::string& why) {
     for (auto at = open.begin(); at != open.end();)
-      if (at->second == index) {
-        answers[at->first].push_back({at->first, true, no_link + "it was lost", {}});
+      if (at->second.of == index) {
+        answers[at->first].push_back({nullptr, {at->first, true, why, {}}});
         at = open.erase(at);
       } else {
         ++at;
       }
     changed.notify_all();
   }
-  /// Whose answer it was meant to be cannot be told: all that this node was asked has failed.
-  void unreadable(node_index from, const error& why) {
-    for (auto at = open.begin(); at != open.end();) {
-      if (at->second != from) {
-        ++at;
-        continue;
-      }
-      answers[at->first].push_back(
-          {at->first, true, "its answer cannot be read: " + why.context, {}});
-      at = open.erase(at);
+  void frame(node_index from, const shared_frame& raw) {
+    const auto head = introspection::head_of_answer(*raw);
+    const std::lock_guard guard(lock);
+    if (!head) // whose answer it was meant to be cannot be told
+      return fail_all(from, "its answer cannot be read: " + head.error().context);
+    const auto at = open.find(head->number);
+    if (at == open.end() || at->second.of != from) return;
+    const bool last = head->last || !at->second.many;
+    auto& of = answers[head->number];
+    const bool room =
+        of.size() < most_waiting && waiting_bytes + raw->size() <= most_waiting_bytes;
+    if (!room && !last) return;
+    if (room) {
+      waiting_bytes += raw->size();
+      of.push_back({raw, {}});
+    } else {
+      of.push_back({nullptr, {head->number, true, "it answers faster than we read", {}}});
     }
+    if (last) open.erase(at);
     changed.notify_all();
   }
-  void frame(node_index from, const bytes& raw) {
-    auto read = introspection::open_answer(raw);
-    const std::lock_guard guard(lock);
-    if (!read) return unreadable(from, read.error());
-    const auto at = open.find(read->number);
-    if (at == open.end() || at->second != from) return;
-    auto& waiting = answers[read->number];
-    if (waiting.size() >= most_waiting && !read->last) return;
-    if (read->last) open.erase(at);
-    waiting.push_back(std::move(*read));
-    changed.notify_all();
+  void forget(std::uint32_t number) {
+    open.erase(number);
+    const auto at = answers.find(number);
+    if (at == answers.end()) return;
+    for (const auto& each : at->second)
+      if (each.frame) waiting_bytes -= each.frame->size();
+    answers.erase(at);
   }
   /// A line of the links' log: what it says of a node that is not up explains why.
   void note(const std::string& line) {
@@ -170,7 +188,7 @@ mesh_client::mesh_client(const configs::genesis& mesh, const signing_key& key,
             },
             [=](down_atom, node_index index) { state->down(index); },
             [=](frame_atom, node_index from, const shared_frame& frame) {
-              state->frame(from, *frame);
+              state->frame(from, frame);
             },
         };
       },
@@ -216,6 +234,11 @@ std::vector<std::string> mesh_client::take_notices() {
 
 std::uint32_t mesh_client::begin(node_index node, introspection::topic about,
                                  value_map arguments) {
+  return send(node, about, std::move(arguments), true);
+}
+
+std::uint32_t mesh_client::send(node_index node, introspection::topic about,
+                                value_map arguments, bool many) {
   caf::actor handle;
   std::uint32_t number = 0;
   {
@@ -224,10 +247,10 @@ std::uint32_t mesh_client::begin(node_index node, introspection::topic about,
     auto& x = state_->nodes[node];
     handle = x.handle;
     if (!handle) {
-      state_->answers[number].push_back({number, true, no_link + x.trouble, {}});
+      state_->answers[number].push_back({nullptr, {number, true, no_link + x.trouble, {}}});
       return number;
     }
-    state_->open[number] = node;
+    state_->open[number] = {node, many};
   }
   caf::anon_send(handle, frame_atom::value,
                  std::make_shared<const bytes>(introspection::make_frame(
@@ -243,8 +266,16 @@ std::optional<introspection::answer> mesh_client::next(std::uint32_t number,
     return std::nullopt;
   auto first = std::move(waiting.front());
   waiting.pop_front();
-  if (first.last) state_->answers.erase(number);
-  return first;
+  if (first.frame) state_->waiting_bytes -= first.frame->size();
+  const bool ended = waiting.empty() && !state_->open.contains(number);
+  if (ended) state_->answers.erase(number);
+  guard.unlock();
+  if (!first.frame) return std::move(first.said);
+  auto read = introspection::open_answer(*first.frame);
+  if (!read)
+    return answer{number, ended, "its answer cannot be read: " + read.error().context, {}};
+  read->last = ended;
+  return std::move(*read);
 }
 
 bool mesh_client::says_lost(const introspection::answer& x) {
@@ -255,8 +286,8 @@ void mesh_client::end(node_index node, std::uint32_t number) {
   bool runs = false;
   {
     const std::lock_guard guard(state_->lock);
-    runs = state_->open.erase(number) > 0;
-    state_->answers.erase(number);
+    runs = state_->open.contains(number);
+    state_->forget(number);
   }
   if (!runs) return;
   value_map arguments;
@@ -274,12 +305,11 @@ static result<value_map> outcome(std::optional<introspection::answer> x, bool up
 
 result<value_map> mesh_client::ask(node_index node, introspection::topic about,
                                    value_map arguments, milliseconds limit) {
-  const auto number = begin(node, about, std::move(arguments));
+  const auto number = send(node, about, std::move(arguments), false);
   auto first = next(number, limit);
-  if (!first) {
+  {
     const std::lock_guard guard(state_->lock);
-    state_->open.erase(number);
-    state_->answers.erase(number);
+    state_->forget(number);
   }
   return outcome(std::move(first), is_up(node));
 }
@@ -291,16 +321,15 @@ std::vector<result<value_map>> mesh_client::ask_all(const std::vector<node_index
   const auto end = std::chrono::steady_clock::now() + limit;
   std::vector<std::uint32_t> numbers;
   for (const auto each : nodes)
-    numbers.push_back(begin(each, about, arguments));
+    numbers.push_back(send(each, about, arguments, false));
   std::vector<result<value_map>> out;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const auto left =
         std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
     auto first = next(numbers[i], std::max(left, milliseconds(0)));
-    if (!first) {
+    {
       const std::lock_guard guard(state_->lock);
-      state_->open.erase(numbers[i]);
-      state_->answers.erase(numbers[i]);
+      state_->forget(numbers[i]);
     }
     out.push_back(outcome(std::move(first), is_up(nodes[i])));
   }

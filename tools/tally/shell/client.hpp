@@ -50,6 +50,9 @@ public:
   void end(node_index node, std::uint32_t number);
 
 private:
+  std::uint32_t send(node_index node, introspection::topic about, value_map arguments,
+                     bool many);
+
   struct shared_state;
   struct running_system;
   std::shared_ptr<shared_state> state_;

@@ -125,7 +125,7 @@ std::vector<shell_command> make_commands() {
       {"watch",
        "TOPIC.FIELD [--for 10s]",
        "print a value each time it changes",
-       {"watch ledger.height", "watch consensus.view", "watch mempool.waiting"},
+       {"watch ledger.height", "watch consensus.view", "watch mempool.queued_operations"},
        live_watch},
       {"dump",
        "FILE",
@@ -154,9 +154,9 @@ std::vector<shell_command> make_commands() {
        acts(topic::pause)},
       {"resume", "ACTOR", "ends a pause (control)", {"resume consensus"}, acts(topic::resume)},
       {"fault",
-       "cut PEER [--for 10s]",
-       "take a link down for a while (control)",
-       {"fault cut coop --for 5s"},
+       "cut|heal PEER [--for 10s]",
+       "take a link down for a while, or let it come up again (control)",
+       {"fault cut coop --for 5s", "fault heal coop"},
        act_fault},
       {"use",
        "NODE|all",
@@ -194,6 +194,11 @@ const std::vector<shell_command>& shell_commands() {
   return all;
 }
 
+bool is_quit(std::string_view line) {
+  const auto said = split_words(line);
+  return said.size() == 1 && (said[0] == "quit" || said[0] == "exit");
+}
+
 const shell_command* find_command(std::string_view name) {
   for (const auto& each : shell_commands())
     if (each.name == name) return &each;
@@ -205,6 +210,7 @@ bool run_line(shell_session& session, std::string_view line) {
   while (!line.empty()) {
     const auto one = line.substr(0, line.find(';'));
     line.remove_prefix(std::min(one.size() + 1, line.size()));
+    if (is_quit(one)) break;
     good = run_command(session, split_words(one)) && good;
   }
   return good;
@@ -317,7 +323,8 @@ std::vector<std::string> candidates(const shell_session& session, const words& b
     offer_nodes();
     offer("all");
   }
-  if (command->name == "fault") before.size() == 1 ? offer("cut") : offer_nodes();
+  if (command->name == "fault")
+    before.size() == 1 ? (offer("cut"), offer("heal")) : offer_nodes();
   for (const auto* each : {"--sort", "--follow", "--level", "--max", "--for"})
     if (text.starts_with("-") && command->arguments.find(each) != std::string::npos)
       offer(each);

@@ -1,6 +1,8 @@
 // `why` and `dump`: what is asked of all nodes, and what this machine knows of their processes.
+#include "messages/operation.hpp"
 #include "tools/tally/processes.hpp"
 #include "tools/tally/shell/session.hpp"
+#include "tools/tally/shell/tables.hpp"
 #include "tools/tally/shell/why.hpp"
 
 #include <fstream>
@@ -87,131 +89,133 @@ std::vector<node_facts> gather(shell_session& session) {
 
 // --- the first record that differs
 
+struct comparison_of_tables {
+  std::vector<table_difference> differences;
+  std::vector<std::string> unfinished; ///< tables that were not compared to their end, and why
+};
+
 bytes raw_at(const value_map& from, std::string_view key) {
   const auto* found = find(from, key);
   const auto* raw = found == nullptr ? nullptr : found->as<bytes>();
   return raw == nullptr ? bytes{} : *raw;
 }
 
-/// A key's bytes for a person: its text if it reads as one.
-std::string key_text(const bytes& key) {
-  std::string text;
-  bool readable = true;
-  for (const auto byte : key) {
-    if (byte >= 0x20 && byte < 0x7f)
-      text.push_back(static_cast<char>(byte));
-    else if (byte != 0 && byte != 1)
-      readable = false;
+/// Whether all say the same of this part of the table, without looking at each record.
+bool all_the_same(const std::vector<result<value_map>>& x) {
+  return std::all_of(x.begin(), x.end(), [&](const auto& each) {
+    return raw_at(*each, "digest") == raw_at(*x[0], "digest")
+           && raw_at(*each, "last") == raw_at(*x[0], "last")
+           && number_at(*each, "count") == number_at(*x[0], "count");
+  });
+}
+
+class table_comparer {
+public:
+  table_comparer(shell_session& session, std::vector<node_index> nodes, std::string table,
+                 std::chrono::steady_clock::time_point end)
+      : session_(session), nodes_(std::move(nodes)), table_(std::move(table)), end_(end) {}
+
+  void run(comparison_of_tables& out) {
+    // Digests are of no use to who has not asked: what a record may hold cannot be guessed.
+    arguments_ = {};
+    put(arguments_, "table", table_);
+    put(arguments_, "limit", value(page_rows));
+    put(arguments_, "salt", random_salt());
+    for (bytes after;;) {
+      if (std::chrono::steady_clock::now() > end_)
+        return unfinished(out, "there is too much of it; `tally compare` reads all");
+      put(arguments_, "after", after);
+      put(arguments_, "rows", false);
+      auto answers = session_.client.ask_all(nodes_, topic::rows, arguments_);
+      if (!are_good(answers, out)) return;
+      std::optional<bytes> next;
+      if (all_the_same(answers)) {
+        if (number_at(*answers[0], "count") >= page_rows) next = raw_at(*answers[0], "last");
+      } else if (!look_closer(next, out)) {
+        return;
+      }
+      if (!next) return;
+      if (*next <= after) return unfinished(out, "a node's pages do not go on");
+      after = std::move(*next);
+    }
   }
-  return readable && !text.empty() ? "\"" + text + "\"" : "0x" + to_hex(key);
-}
 
-/// The odd one out of what each node says; empty if there is no majority.
-std::string odd_one(const std::vector<std::pair<std::string, std::string>>& says) {
-  std::map<std::string, std::size_t> counts;
-  for (const auto& [node, what] : says)
-    ++counts[what];
-  std::string odd;
-  std::size_t odd_nodes = 0;
-  for (const auto& [node, what] : says)
-    if (counts[what] * 2 < says.size()) {
-      odd = node;
-      ++odd_nodes;
-    }
-  return odd_nodes == 1 ? odd : "";
-}
+private:
+  static constexpr std::int64_t page_rows = 500;
 
-table_difference first_difference(const shell_session& session,
-                                  const std::vector<node_index>& nodes,
-                                  const std::string& table,
-                                  const std::vector<result<value_map>>& pages) {
-  std::map<bytes, std::map<node_index, std::string>> by_key;
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    for (const auto* row : maps_at(*pages[i], "rows"))
-      by_key[raw_at(*row, "key")][nodes[i]] = to_hex(raw_at(*row, "digest")).substr(0, 8);
-  table_difference out;
-  out.table = table;
-  for (const auto& [key, held] : by_key) {
-    std::set<std::string> values;
-    out.holds.clear();
-    for (const auto node : nodes) {
-      const auto at = held.find(node);
-      const auto what = at == held.end() ? "has none" : at->second;
-      values.insert(what);
-      out.holds.emplace_back(session.name_of(node), what);
-    }
-    if (values.size() < 2) continue;
-    out.key = key_text(key);
-    out.odd = odd_one(out.holds);
+  static bytes random_salt() {
+    bytes out(16);
+    random_bytes(out);
     return out;
   }
-  return out;
-}
-
-bool all_good(const std::vector<result<value_map>>& x) {
-  return std::all_of(x.begin(), x.end(), [](const auto& each) { return each.has_value(); });
-}
-
-/// Compares a table page by page; stops at the first page that differs. Nothing if it is the
-/// same everywhere, or a node went away.
-std::optional<table_difference> compare_table(shell_session& session,
-                                              const std::vector<node_index>& nodes,
-                                              const std::string& table) {
-  constexpr std::size_t most_pages = 2000; // two million rows
-  constexpr std::int64_t page_rows = 1000;
-  bytes after;
-  for (std::size_t page = 0; page < most_pages; ++page) {
-    value_map arguments;
-    put(arguments, "table", table);
-    put(arguments, "after", after);
-    put(arguments, "limit", value(page_rows));
-    auto pages = session.client.ask_all(nodes, topic::rows, arguments);
-    if (!all_good(pages)) return std::nullopt;
-    const auto digest = raw_at(*pages[0], "digest");
-    const bool same = std::all_of(pages.begin(), pages.end(), [&](const auto& each) {
-      return raw_at(*each, "digest") == digest;
-    });
-    if (!same) {
-      put(arguments, "rows", true);
-      pages = session.client.ask_all(nodes, topic::rows, arguments);
-      if (!all_good(pages)) return std::nullopt;
-      auto found = first_difference(session, nodes, table, pages);
-      return found.key.empty() ? std::nullopt : std::optional(std::move(found));
-    }
-    after = raw_at(*pages[0], "last");
-    if (number_at(*pages[0], "count") < page_rows) return std::nullopt;
+  void unfinished(comparison_of_tables& out, const std::string& why) const {
+    out.unfinished.push_back("table " + table_ + " was not compared to its end: " + why);
   }
-  return std::nullopt;
-}
+  bool are_good(const std::vector<result<value_map>>& answers,
+                comparison_of_tables& out) const {
+    for (std::size_t i = 0; i < answers.size(); ++i)
+      if (!answers[i]) {
+        unfinished(out, session_.name_of(nodes_[i]) + ": " + answers[i].error().context);
+        return false;
+      }
+    return true;
+  }
+  /// Record by record. False when there is nothing more to look for.
+  bool look_closer(std::optional<bytes>& next, comparison_of_tables& out) {
+    put(arguments_, "rows", true);
+    const auto answers = session_.client.ask_all(nodes_, topic::rows, arguments_);
+    if (!are_good(answers, out)) return false;
+    std::vector<table_page> pages;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const auto& name = session_.name_of(nodes_[i]);
+      auto page = read_page(name, *answers[i], page_rows);
+      if (!page) return unfinished(out, name + " contradicts itself"), false;
+      pages.push_back(std::move(*page));
+    }
+    if (auto found = first_difference(table_, pages)) {
+      out.differences.push_back(std::move(*found));
+      return false;
+    }
+    next = common_end(pages);
+    return true;
+  }
 
-std::vector<table_difference> compare_tables(shell_session& session,
-                                             const std::vector<node_facts>& facts) {
-  // Only nodes at one height can be compared; a halted one stays behind for good.
-  std::map<std::int64_t, std::vector<node_index>> at_height;
-  for (std::size_t i = 0; i < facts.size(); ++i)
-    if (facts[i].reachable && !facts[i].ledger.empty())
-      at_height[number_at(facts[i].ledger, "height")].push_back(session.everyone[i]);
+  shell_session& session_;
+  const std::vector<node_index> nodes_;
+  const std::string table_;
+  const std::chrono::steady_clock::time_point end_;
+  value_map arguments_;
+};
+
+comparison_of_tables compare_tables(shell_session& session,
+                                    const std::vector<node_facts>& facts) {
+  constexpr std::chrono::seconds a_person_waits{10};
+  constexpr std::size_t most_tables = 200;
   std::vector<node_index> nodes;
-  std::size_t first = 0;
-  for (const auto& [height, some] : at_height)
-    if (some.size() > nodes.size()) nodes = some;
-  for (std::size_t i = 0; i < facts.size(); ++i)
-    if (!nodes.empty() && session.everyone[i] == nodes[0]) first = i;
-  std::vector<table_difference> out;
+  std::set<std::string> tables;
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    if (!facts[i].reachable || facts[i].ledger.empty()) continue;
+    nodes.push_back(session.everyone[i]);
+    for (const auto* each : maps_at(facts[i].ledger, "tables"))
+      if (tables.size() < most_tables) tables.insert(text_at(*each, "table"));
+  }
+  comparison_of_tables out;
   if (nodes.size() < 2) return out;
-  for (const auto* each : maps_at(facts[first].ledger, "tables"))
-    if (auto found = compare_table(session, nodes, text_at(*each, "table")))
-      out.push_back(std::move(*found));
+  const auto end = std::chrono::steady_clock::now() + a_person_waits;
+  for (const auto& each : tables)
+    table_comparer(session, nodes, each, end).run(out);
   return out;
 }
 
 bool explain_operation(shell_session& session, const std::string& id) {
+  if (!operation_id::from_hex(id))
+    return fail(id + " is no operation's id: 32 hexadecimal characters");
   value_map arguments;
   put(arguments, "id", id);
   const auto answers = session.client.ask_all(session.everyone, topic::operation, arguments);
   std::vector<std::vector<cell>> lines;
   json::object all;
-  std::size_t executed = 0, known = 0, asked = 0;
+  std::size_t executed = 0, known = 0, asked = 0, unsure = 0;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const auto& name = session.name_of(session.everyone[i]);
     if (!answers[i]) {
@@ -224,6 +228,10 @@ bool explain_operation(shell_session& session, const std::string& id) {
     all[name] = to_json(value(x));
     const auto where = text_at(x, "where");
     std::string says = "never heard of it";
+    if (const auto why = text_at(x, "unsure"); !why.empty()) {
+      ++unsure;
+      says = "not found, but " + why;
+    }
     if (where == "executed") {
       ++executed;
       says = "at height " + std::to_string(number_at(x, "height")) + ": "
@@ -253,6 +261,8 @@ bool explain_operation(shell_session& session, const std::string& id) {
     std::cout << "it is final; the other nodes are behind\n";
   else if (known > 0)
     std::cout << "it is pending; what holds it back is what holds back the mesh:\n\n";
+  else if (unsure > 0)
+    std::cout << "nobody found it, and not all could look everywhere: ask again\n";
   else
     std::cout << "no reachable node has it: it was refused, has expired, or was never sent\n";
   return executed > 0 || known == 0 || explain_why(session, {});
@@ -300,7 +310,10 @@ bool explain_why(shell_session& session, const words& args) {
   for (std::size_t i = 0; i < again.size(); ++i)
     if (again[i]) facts[i].tree = *again[i];
   const bool moved = highest(facts) > highest(before);
-  const auto found = diagnose(facts, moved, compare_tables(session, before));
+  const auto compared = compare_tables(session, before);
+  auto found = diagnose(facts, moved, compared.differences);
+  for (const auto& each : compared.unfinished)
+    found.findings.push_back({weight::note, "", each, ""});
   if (session.json)
     print_json(as_json(found));
   else
@@ -322,15 +335,18 @@ bool write_dump(shell_session& session, const words& args) {
                      : json::value{{"error", answers[i].error().context}};
     }
   }
-  for (const auto& actor : session.actors) {
-    value_map arguments;
-    put(arguments, "actor", actor);
-    const auto answers = session.client.ask_all(session.everyone, topic::actor, arguments);
-    for (std::size_t i = 0; i < answers.size(); ++i)
-      if (answers[i])
-        all[session.name_of(session.everyone[i])].as_object()["actor " + actor] =
-            to_json(value(*answers[i]));
-  }
+  const std::pair<topic, const char*> of_actors[] = {
+      {topic::actor, "actor "}, {topic::state, "state "}, {topic::mailbox, "mailbox "}};
+  for (const auto& actor : session.actors)
+    for (const auto& [about, title] : of_actors) {
+      value_map arguments;
+      put(arguments, "actor", actor);
+      const auto answers = session.client.ask_all(session.everyone, about, arguments);
+      for (std::size_t i = 0; i < answers.size(); ++i)
+        if (answers[i])
+          all[session.name_of(session.everyone[i])].as_object()[title + actor] =
+              to_json(value(*answers[i]));
+    }
   value_map lines;
   put(lines, "lines", value(std::int64_t{200}));
   const auto logs = session.client.ask_all(session.everyone, topic::logs, lines);

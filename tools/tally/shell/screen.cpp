@@ -35,12 +35,16 @@ std::string cut_text(const std::string& text, std::size_t width) {
   auto out = printable(text);
   if (display_width(out) <= width) return out;
   constexpr std::string_view points = "...";
-  while (!out.empty() && display_width(out) + points.size() > width) {
-    // One character of UTF-8: its last byte and those before it that continue one.
-    while (out.size() > 1 && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80)
-      out.pop_back();
-    out.pop_back();
+  std::size_t size = 0, columns = points.size();
+  while (size < out.size()) {
+    auto next = size + 1; // of UTF-8: the bytes that continue a character
+    while (next < out.size() && (static_cast<unsigned char>(out[next]) & 0xC0) == 0x80)
+      ++next;
+    columns += display_width(std::string_view(out).substr(size, next - size));
+    if (columns > width) break;
+    size = next;
   }
+  out.resize(size);
   return out + std::string(points);
 }
 

@@ -56,7 +56,9 @@ struct shell_command {
 const std::vector<shell_command>& shell_commands();
 const shell_command* find_command(std::string_view name);
 
-/// Runs one line: commands separated by `;`. False if one failed or there is no such command.
+bool is_quit(std::string_view line);
+/// Runs one line: commands separated by `;`, up to `quit`. False if one failed or there is no
+/// such command.
 bool run_line(shell_session& session, std::string_view line);
 /// For completion: what may stand where `text` begins, given the words before it.
 std::vector<std::string> candidates(const shell_session& session, const words& before,

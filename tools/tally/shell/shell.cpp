@@ -88,11 +88,6 @@ std::string prompt_of(const shell_session& session) {
   return session.name_of(node) + (session.client.is_up(node) ? "> " : " (lost)> ");
 }
 
-bool is_quit(const std::string& line) {
-  const auto said = split_words(line);
-  return said.size() == 1 && (said[0] == "quit" || said[0] == "exit");
-}
-
 exit_code converse(shell_session& session) {
   greet(session);
   line_editor editor(session, history_file());

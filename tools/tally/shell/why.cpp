@@ -104,19 +104,23 @@ private:
       return add(weight::note, x.name, "does not know this operator's key, so it was not asked",
                  "add it as [[operator]] to its node.toml");
     }
-    lost_.push_back({x.name, "cannot be reached"});
-    add(weight::stops, x.name, "cannot be reached: " + x.trouble + seen_by_others(x.name));
+    look_at_unreachable(x);
   }
 
-  /// What the reachable nodes say of their links to it.
-  std::string seen_by_others(const std::string& name) const {
+  /// Not to be reached from here is not lost to the mesh: the reachable nodes' links say which.
+  void look_at_unreachable(const node_facts& x) {
     std::size_t lost = 0, asked = 0;
     for (const auto& each : nodes_)
       for (const auto* link : maps_at(each.links, "peers"))
-        if (text_at(*link, "peer") == name) ++asked, lost += !flag_at(*link, "up");
-    if (asked == 0) return "";
-    return "; " + std::to_string(lost) + " of " + std::to_string(asked)
-           + " nodes have lost it too";
+        if (text_at(*link, "peer") == x.name) ++asked, lost += !flag_at(*link, "up");
+    const auto seen = asked == 0 ? std::string()
+                                 : "; " + std::to_string(lost) + " of " + std::to_string(asked)
+                                       + " nodes have lost it too";
+    const bool is_lost = lost * 2 >= asked;
+    if (is_lost) lost_.push_back({x.name, "cannot be reached"});
+    add(is_lost ? weight::stops : weight::harms, x.name,
+        (is_lost ? "cannot be reached: " : "cannot be reached from here: ") + x.trouble + seen,
+        is_lost ? "" : "the others have it: the way there, or as many operators as it admits");
   }
 
   /// Why consensus or what it needs does not move in this process; empty if it does.
@@ -201,12 +205,14 @@ private:
     std::set<std::string> reachable;
     for (const auto& each : nodes_)
       if (each.reachable) reachable.insert(each.name);
+    std::set<std::pair<std::string, std::string>> told; // once, whichever end says it
     for (const auto& each : nodes_)
       for (const auto* link : maps_at(each.links, "peers")) {
         const auto peer = text_at(*link, "peer");
-        if (flag_at(*link, "up") || !reachable.contains(peer) || peer < each.name) continue;
+        if (flag_at(*link, "up") || !reachable.contains(peer)) continue;
         cut_[each.name].insert(peer);
         cut_[peer].insert(each.name);
+        if (!told.insert(std::minmax(each.name, peer)).second) continue;
         add(weight::harms, each.name,
             "has no link to " + peer
                 + ", though both run: the network between them, or a fault");
@@ -280,7 +286,9 @@ private:
     const auto part = n - missing.size(), side = largest_side(missing);
     const auto of = std::to_string(part) + " of " + std::to_string(n) + " nodes take part, "
                     + std::to_string(quorum) + " are needed";
-    if (part < quorum)
+    if (moved_) // whatever else is wrong
+      judge_progress(of);
+    else if (part < quorum)
       out_.verdict = "does not finalize: " + of + "; missing: " + lost_names();
     else if (side < quorum)
       out_.verdict = "does not finalize: links are cut, and at most " + std::to_string(side)
@@ -295,7 +303,8 @@ private:
     const node_facts* pending = nullptr;
     for (const auto& each : nodes_)
       if (each.reachable && flag_at(each.consensus, "pending")
-          && number_at(each.consensus, "work_for_ms") > 1000)
+          && (number_at(each.consensus, "work_for_ms") > 1000
+              || number_at(each.consensus, "nullified_in_a_row") > 0))
         pending = &each;
     const auto spares = lost_.empty() ? "" : "; without " + lost_names();
     if (moved_) {
