@@ -67,6 +67,18 @@ void read_limits(section from, genesis_limits& out) {
                                          + std::to_string(out.batch_bytes));
 }
 
+void read_vm(section from, genesis_vm& out) {
+  std::string prices;
+  from.text("version", out.version, presence::required, 64);
+  from.text("digest", prices, presence::required, 64);
+  if (from.state().failure) return;
+  const auto read = from_hex(prices);
+  if (!read || read->size() != out.prices.raw.size())
+    return from.fail("digest", "is " + in_quotes(prices)
+                                   + ", expected a digest of 64 hexadecimal characters");
+  std::copy(read->begin(), read->end(), out.prices.raw.begin());
+}
+
 void read_nodes(const section& root, genesis& out) {
   std::set<std::string> names;
   std::set<public_key> keys;
@@ -155,7 +167,7 @@ result<genesis> parse_genesis(std::string_view text, const std::filesystem::path
   if (!document) return document.error();
   reading state{file.string(), {}};
   section root(state, *document, "", 1,
-               {"mesh", "epoch", "created", "limits", "node", "account", "contract"});
+               {"mesh", "epoch", "created", "limits", "vm", "node", "account", "contract"});
   genesis out;
   root.name("mesh", out.mesh);
   root.number("epoch", out.epoch, 1, UINT32_MAX);
@@ -165,6 +177,7 @@ result<genesis> parse_genesis(std::string_view text, const std::filesystem::path
   read_nodes(root, out);
   read_accounts(root, out);
   read_contracts(root, out, read);
+  read_vm(root.table("vm", {"version", "digest"}), out.vm);
   if (state.failure) return std::move(*state.failure);
   out.chain = chain_digest(out);
   return out;

@@ -27,6 +27,18 @@ struct genesis_limits {
   }
 };
 
+/// What carries contracts out: with another version or other prices a node would come to other
+/// results. contracts::check_vm compares it with this program's.
+struct genesis_vm {
+  std::string version; ///< "Lua 5.4.4, gas table 2, x86_64"
+  digest prices;       ///< and limits
+
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(version, prices);
+  }
+};
+
 struct genesis_node {
   std::string name;
   configs::tier tier{};
@@ -70,6 +82,7 @@ struct genesis {
   std::uint32_t epoch = 1;
   std::string created;
   genesis_limits limits;
+  genesis_vm vm;
   std::vector<genesis_node> nodes;         ///< a node's index is its place here
   std::vector<genesis_account> accounts;   ///< ascending by node, then name
   std::vector<genesis_contract> contracts; ///< ascending by name
@@ -77,7 +90,7 @@ struct genesis {
 
   template <class Archive>
   void serialize(Archive& a) {
-    a(mesh, epoch, created, limits, nodes, accounts, contracts);
+    a(mesh, epoch, created, limits, vm, nodes, accounts, contracts);
   }
 
   std::optional<node_index> index_of(std::string_view node) const;

@@ -1,5 +1,7 @@
 #include "contracts/arena.hpp"
 
+#include "messages/result.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -19,7 +21,8 @@ arena::arena(std::size_t capacity) : capacity_(capacity) {
   const auto whole = alignment + capacity_;
   void* const got =
       mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (got == MAP_FAILED) return;
+  // Without memory this node alone would come to another outcome: it must not go on.
+  TALLYMESH_INVARIANT(got != MAP_FAILED);
   auto* const reserved = static_cast<char*>(got);
   const auto address = reinterpret_cast<std::uintptr_t>(reserved);
   const auto before = (alignment - address % alignment) % alignment;
@@ -28,16 +31,15 @@ arena::arena(std::size_t capacity) : capacity_(capacity) {
   if (before < alignment) munmap(start_ + capacity_, alignment - before);
 }
 
-arena::~arena() {
-  if (start_ != nullptr) munmap(start_, capacity_);
-}
+arena::~arena() { munmap(start_, capacity_); }
 
 bool arena::make_writable(std::size_t size) {
-  if (start_ == nullptr || size > capacity_) return false;
+  if (size > capacity_) return false;
   if (size <= writable_) return true;
   const auto wanted = (size + writable_step - 1) / writable_step * writable_step;
   const auto most = std::min(wanted, capacity_);
-  if (mprotect(start_ + writable_, most - writable_, PROT_READ | PROT_WRITE) != 0) return false;
+  TALLYMESH_INVARIANT(mprotect(start_ + writable_, most - writable_, PROT_READ | PROT_WRITE)
+                      == 0);
   writable_ = most;
   return true;
 }

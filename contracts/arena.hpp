@@ -18,7 +18,7 @@ public:
   arena(const arena&) = delete;
   arena& operator=(const arena&) = delete;
 
-  /// Null if the arena is full or there is no memory.
+  /// Null if the arena is full.
   void* allocate(std::size_t size);
   void release(void* piece, std::size_t size);
   /// Never fails when shrinking.

@@ -68,10 +68,14 @@ std::string_view text_at(lua_State* lua, int at) {
   return {raw, size};
 }
 
-static int make_type(lua_State* lua, field what) {
-  auto& types = types_of(lua);
+/// Before anything else: what a type is made of is not paid for as an operation's work is.
+static void check_reading(lua_State* lua) {
   if (!sandbox::of(lua).reading())
     fail_at_line(lua, "types are made when the file is read; make this one before return");
+}
+
+static int make_type(lua_State* lua, field what) {
+  auto& types = types_of(lua);
   // These live outside the sandbox's memory, so they have limits of their own.
   if (types.all.size() == max_types)
     fail_at_line(lua, "the file makes too many types; make one and use it for several fields");
@@ -91,12 +95,14 @@ static int make_type(lua_State* lua, field what) {
 static void check_options(lua_State* lua, const char* constructor,
                           const std::vector<std::string>& allowed, const char* example,
                           bool list_too = false) {
+  check_reading(lua);
   if (lua_gettop(lua) != 1 || !lua_istable(lua, 1))
     fail_at_line(lua,
                  std::string(constructor) + " takes its options in braces: write " + example);
   lua_pushnil(lua);
   while (lua_next(lua, 1) != 0) {
     lua_pop(lua, 1);
+    spend_bytes(lua, 8);
     if (lua_type(lua, -1) == LUA_TSTRING) {
       const auto name = text_at(lua, -1);
       if (std::find(allowed.begin(), allowed.end(), name) == allowed.end())
@@ -223,6 +229,7 @@ static int make_one_of(lua_State* lua) {
     const auto choice = text_at(lua, -1);
     if (choice.empty() || choice.size() > limits::max_name_bytes || !is_utf8(choice))
       fail_at_line(lua, "a text of one_of has 1 to 64 bytes of UTF-8");
+    spend_bytes(lua, 8 * what.choices.size());
     if (std::find(what.choices.begin(), what.choices.end(), choice) != what.choices.end())
       fail_at_line(lua, "one_of names " + in_quotes(choice) + " twice; take one out");
     what.choices.emplace_back(choice);
@@ -243,6 +250,7 @@ std::optional<field> type_at(lua_State* lua, int at, const made_types& types) {
 }
 
 static int make_optional(lua_State* lua) {
+  check_reading(lua);
   auto what = lua_gettop(lua) == 1 ? type_at(lua, 1, types_of(lua)) : std::nullopt;
   if (!what) fail_at_line(lua, "optional takes one type: write optional(text{max=64})");
   what->optional = true;

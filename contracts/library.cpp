@@ -35,12 +35,16 @@ void raise_argument(lua_State* lua, int number, const char* expected) {
                  + ", and got " + type_word(lua, number));
 }
 
-void spend_call(lua_State* lua) { sandbox::of(lua).spend(lua, vm_prices.library); }
+void spend_call(lua_State* lua) {
+  sandbox::of(lua).spend(lua, vm_prices.library);
+  spend_entries(lua, 1); // an argument's length, a name, a metatable: each is looked up
+}
 void spend_bytes(lua_State* lua, std::size_t count) {
   sandbox::of(lua).spend(lua, count / 8 * vm_prices.byte);
 }
 void spend_entries(lua_State* lua, std::size_t count) {
-  sandbox::of(lua).spend(lua, count * vm_prices.entry);
+  auto& box = sandbox::of(lua);
+  box.spend(lua, count * (vm_prices.entry + box.look_up_price()));
 }
 
 std::string_view text_argument(lua_State* lua, int number) {
@@ -251,8 +255,10 @@ private:
       return;
     }
     line_ = first_line(lua_, function);
+    const auto dumped = dump_function(lua_);
+    spend_bytes(lua_, 8 * dumped.size()); // many closures may share one large function
     const auto names = [this](std::string_view name) { return unknown_name_of(lua_, name); };
-    if (const auto fault = find_code_fault(dump_function(lua_), true, names))
+    if (const auto fault = find_code_fault(dumped, true, names))
       raise_at_line(lua_, fault->line, fault->what);
     for (int i = 1; lua_getupvalue(lua_, function, i) != nullptr; ++i)
       note();

@@ -122,7 +122,7 @@ static int string_char(lua_State* lua) {
   std::string text;
   for (int i = 1; i <= lua_gettop(lua); ++i) {
     const auto code = whole_argument(lua, i);
-    if (code < 0 || code > 255) raise_argument(lua, i, "a number from 0 to 255");
+    if (code < 1 || code > 255) raise_argument(lua, i, "a number from 1 to 255");
     text += static_cast<char>(code);
   }
   spend_entries(lua, text.size());
@@ -241,10 +241,11 @@ static std::string formatted(lua_State* lua, const directive& how, int argument)
   case 'x':
   case 'X':
     return formatted_number(how, whole_argument(lua, argument));
-  case 'c':
-    return padded(how, "",
-                  std::string(1, static_cast<char>(whole_argument(lua, argument) & 0xFF)),
-                  false);
+  case 'c': {
+    const auto code = whole_argument(lua, argument);
+    if (code < 1 || code > 255) raise_argument(lua, argument, "a number from 1 to 255");
+    return padded(how, "", std::string(1, static_cast<char>(code)), false);
+  }
   case 's': {
     auto text = text_of(lua, argument);
     if (how.precision && text.size() > *how.precision) text.resize(*how.precision);
@@ -464,6 +465,28 @@ static void append_replacement(lua_State* lua, std::string& made, std::string_vi
   lua_settop(lua, 3);
 }
 
+namespace {
+
+/// What gsub has made so far, while it calls functions that may call gsub themselves.
+class held_text {
+public:
+  explicit held_text(lua_State* lua) : lua_(lua) {}
+  ~held_text() { sandbox::of(lua_).release_outside(held_); }
+  held_text(const held_text&) = delete;
+  held_text& operator=(const held_text&) = delete;
+
+  void grown_to(std::size_t size) {
+    sandbox::of(lua_).hold_outside(lua_, size - held_);
+    held_ = size;
+  }
+
+private:
+  lua_State* lua_;
+  std::size_t held_ = 0;
+};
+
+} // namespace
+
 static int string_gsub(lua_State* lua) {
   spend_call(lua);
   const auto text = text_argument(lua, 1), rules = text_argument(lua, 2);
@@ -473,6 +496,7 @@ static int string_gsub(lua_State* lua) {
   lua_settop(lua, 3);
   const bool anchored = rules.starts_with('^');
   std::string made;
+  held_text held(lua);
   std::size_t copied = 0, at = 0;
   std::optional<std::size_t> last_end;
   std::int64_t count = 0;
@@ -490,6 +514,7 @@ static int string_gsub(lua_State* lua) {
     append_replacement(lua, made, text, *found);
     spend_bytes(lua, 8 + made.size() - size_before);
     check_size(lua, made.size());
+    held.grown_to(made.size());
     ++count;
     copied = at = found->end;
     last_end = found->end;

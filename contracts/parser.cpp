@@ -6,6 +6,7 @@
 #include "contracts/sandbox.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
 #include <lua.hpp>
 
@@ -525,9 +526,9 @@ contract walk::read_contract() {
 
 // --- parse
 
-/// How often the source has a word from which Lua's compiler builds jump lists. It walks a
-/// list's length for each further jump, so a file of nothing else would keep a node busy for
-/// ten seconds.
+/// How often the source has a word or label from which Lua's compiler builds lists. It walks a
+/// list's length for each further one, so a file of nothing else would keep a node busy for ten
+/// seconds.
 static std::size_t count_jump_words(std::string_view source) {
   static constexpr std::string_view jump_words[] = {"and", "or", "elseif", "goto", "break"};
   const auto in_word = [](char c) {
@@ -542,9 +543,37 @@ static std::size_t count_jump_words(std::string_view source) {
     count +=
         std::find(std::begin(jump_words), std::end(jump_words), source.substr(start, i - start))
         != std::end(jump_words);
-    if (i == start) ++i;
+    if (i > start) continue;
+    const bool label = source.substr(i, 2) == "::";
+    count += label;
+    i += label ? 2 : 1;
   }
   return count;
+}
+
+/// Where the source has a zero byte, or an escape that stands for one. Lua compares texts with
+/// such bytes piece by piece, which no count of its steps shows.
+static std::optional<std::size_t> find_zero_byte(std::string_view source) {
+  const auto all_zeros = [](std::string_view digits) {
+    return !digits.empty() && digits.find_first_not_of('0') == std::string_view::npos;
+  };
+  const auto run_of = [&](std::size_t from, std::size_t most) {
+    std::size_t size = 0;
+    while (size < most && from + size < source.size()
+           && std::isxdigit(static_cast<unsigned char>(source[from + size])) != 0)
+      ++size;
+    return source.substr(from, size);
+  };
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (source[i] == '\0') return i;
+    if (source[i] != '\\' || ++i == source.size()) continue;
+    const auto decimal = run_of(i, 3);
+    const auto digits = decimal.substr(0, decimal.find_first_not_of("0123456789"));
+    if (all_zeros(digits)) return i;
+    if (source[i] == 'x' && all_zeros(run_of(i + 1, 2))) return i;
+    if (source.substr(i, 2) == "u{" && all_zeros(run_of(i + 2, source.size()))) return i;
+  }
+  return std::nullopt;
 }
 
 static result<void> check_source(std::string_view source, const std::string& file_name,
@@ -558,11 +587,19 @@ static result<void> check_source(std::string_view source, const std::string& fil
                       file_name + ":1: this is compiled Lua; give the source text");
   if (!is_utf8(source))
     return make_error(errc::bad_config, file_name + ": is not UTF-8 text; save it as UTF-8");
+  if (const auto at = find_zero_byte(source))
+    return make_error(
+        errc::bad_config,
+        file_name + ":"
+            + std::to_string(1 + std::count(source.begin(), source.begin() + *at, '\n'))
+            + ": a text in a contract holds no zero byte; take it out, or keep such values in "
+              "a "
+              "bytes field");
   if (count_jump_words(source) > limits.jump_words)
-    return make_error(errc::too_large, file_name
-                                           + ": says and, or, elseif, goto and break more than "
-                                           + std::to_string(limits.jump_words)
-                                           + " times; declare tables instead");
+    return make_error(errc::too_large,
+                      file_name + ": has and, or, elseif, goto, break and :: more than "
+                          + std::to_string(limits.jump_words)
+                          + " times; declare tables instead");
   return {};
 }
 

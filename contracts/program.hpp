@@ -72,6 +72,8 @@ checked<value_map> convert_params(const action& x, const value_map& given);
 std::string vm_version();
 /// Covers version, prices (of the host's work, too) and limits.
 digest vm_digest(const vm_limits& limits = {});
+/// Whether this is the VM that a mesh's genesis pins. Errors: unsupported, with both.
+result<void> check_vm(std::string_view pinned_version, const digest& pinned);
 /// Whether the linked Lua is the one that this VM was made for. Errors: unsupported.
 result<void> check_lua();
 

@@ -22,6 +22,7 @@ static bytes bytes_of(std::string_view text) {
 
 static void push_text(lua_State* lua, std::string_view text) {
   spend_bytes(lua, text.size());
+  if (text.find('\0') != std::string_view::npos) sandbox::of(lua).note_zero_byte();
   lua_pushlstring(lua, text.data(), text.size());
 }
 

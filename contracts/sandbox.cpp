@@ -157,6 +157,7 @@ static std::uint64_t above(std::uint64_t count, std::uint64_t free, std::uint64_
 std::uint64_t sandbox::burden() const {
   const auto& x = weight_;
   return above(x.text_bytes, vm_prices.free_text_bytes, vm_prices.text_bytes_a_gas)
+         + (zero_bytes_ ? x.text_bytes / vm_prices.zero_bytes_a_gas : 0)
          + above(x.nodes, vm_prices.free_entries, vm_prices.entries_a_gas)
          + above(x.texts, vm_prices.free_texts, vm_prices.texts_a_gas)
          + above(x.stack_bytes, vm_prices.free_stack_bytes, vm_prices.stack_bytes_a_gas);
@@ -167,15 +168,34 @@ void sandbox::spend_walk(lua_State* lua) {
   spend(lua, above(most, vm_prices.free_entries, vm_prices.entries_a_gas));
 }
 
+std::uint64_t sandbox::look_up_price() const {
+  return reading_ ? 0 : above(weight_.nodes, vm_prices.free_entries, vm_prices.entries_a_gas);
+}
+
+void sandbox::hold_outside(lua_State* lua, std::size_t size) {
+  held_bytes_ += size;
+  if (held_bytes_ <= most_bytes_) return;
+  held_bytes_ -= size;
+  if (reading_) {
+    lua_pushliteral(lua, "not enough memory");
+    lua_error(lua);
+  }
+  stop(lua, stop_reason::memory);
+}
+
 // --- gas, and what ends a run
+
+/// Of what makes instructions dear, for as many as Lua counts at once.
+std::uint64_t sandbox::price_of_period() {
+  const auto moved = moved_bytes_ / vm_prices.moved_bytes_a_gas;
+  moved_bytes_ %= vm_prices.moved_bytes_a_gas;
+  return instructions_between_counts * burden() + moved;
+}
 
 void sandbox::on_hook(lua_State* lua, lua_Debug*) {
   auto& box = of(lua);
-  auto price = vm_prices.instruction;
-  if (!box.reading_) price += box.burden();
-  auto gas = instructions_between_counts * price;
-  if (!box.reading_) gas += box.moved_bytes_ / vm_prices.moved_bytes_a_gas;
-  box.moved_bytes_ %= vm_prices.moved_bytes_a_gas;
+  auto gas = instructions_between_counts * vm_prices.instruction;
+  if (!box.reading_) gas += box.price_of_period();
   box.spend(lua, gas);
 }
 
@@ -237,7 +257,10 @@ private:
 
 } // namespace
 
-static int call_body(lua_State* lua) {
+int sandbox::call_body(lua_State* lua) {
+  auto& box = of(lua);
+  // A run pays for the bytes that are put back behind it.
+  if (!box.reading_) box.spend(lua, box.kept_bytes() / vm_prices.kept_bytes_a_gas);
   (*static_cast<const std::function<void(lua_State*)>*>(lua_touserdata(lua, 1)))(lua);
   return 0;
 }
@@ -303,6 +326,7 @@ sandbox::run_end sandbox::run_sealed(std::uint64_t gas,
   exhausted_ = false;
   error_line_ = 0;
   weight_ = kept_weight_;
+  zero_bytes_ = false;
   moved_bytes_ = 0;
   lua_pushcfunction(lua_, &on_error);
   lua_pushcfunction(lua_, &call_body);
@@ -322,7 +346,8 @@ sandbox::run_end sandbox::run_sealed(std::uint64_t gas,
   }
   end.stopped = stop_;
   if (stop_ == stop_reason::refusal) end.why = std::move(refusal_);
-  end.spent = spent_;
+  // The last instructions were not counted any more; what made them dear is.
+  end.spent = spent_ + price_of_period();
   memory_.put_back();
   held_bytes_ = kept_held_bytes_;
   stack_ = kept_stack_;

@@ -72,6 +72,16 @@ public:
   void note_memory_error();
   /// What Lua's own walk through a table may meet beside the entries that are there.
   void spend_walk(lua_State* lua);
+  /// Of one entry that the library looks up, beside its own price: in a large table all keys
+  /// may fall together. Nothing while the file is read.
+  std::uint64_t look_up_price() const;
+  /// A text that the library builds while it calls the contract's code counts as the run's
+  /// memory, though it is not in the arena. May end the run; what is given back is `size`
+  /// again.
+  void hold_outside(lua_State* lua, std::size_t size);
+  void release_outside(std::size_t size) { held_bytes_ -= size; }
+  /// A text with a zero byte came in: Lua compares such texts piece by piece.
+  void note_zero_byte() { zero_bytes_ = true; }
   void* user = nullptr; ///< program's run in progress
 
   bool reading() const { return reading_; }
@@ -87,6 +97,8 @@ private:
   void weigh_new(int tag, const void* piece, std::size_t size);
   void weigh_kept();
   std::uint64_t burden() const;
+  std::uint64_t price_of_period();
+  static int call_body(lua_State* lua);
   void fix_seed();
   std::string take_error(lua_State* lua);
 
@@ -113,6 +125,7 @@ private:
   std::uint64_t moved_bytes_ = 0;
   std::unordered_map<const void*, std::size_t> texts_read_, nodes_read_; ///< while reading
   bool reading_ = true;
+  bool zero_bytes_ = false; ///< of this run
   bool exhausted_ = false;
   std::uint64_t gas_, spent_ = 0;
   stop_reason stop_ = stop_reason::none;

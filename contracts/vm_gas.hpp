@@ -8,7 +8,7 @@
 namespace tallymesh::contracts {
 
 struct vm_gas_table {
-  std::uint64_t number = 1;          ///< of this table
+  std::uint64_t number = 2;          ///< of this table
   std::uint64_t instruction = 10;    ///< counted by the hundred
   std::uint64_t library = 30;        ///< a call of a library function
   std::uint64_t byte = 1;            ///< of a text that is read or made, eight bytes
@@ -25,10 +25,15 @@ struct vm_gas_table {
   std::uint64_t free_texts = 512, texts_a_gas = 16;            ///< how many there are
   std::uint64_t free_stack_bytes = 16 * 1024, stack_bytes_a_gas = 64;
   std::uint64_t moved_bytes_a_gas = 16; ///< of pieces that are made, grown and given back
+  /// Of the longest text, once the run has met one with a zero byte: Lua compares the pieces
+  /// between them one by one, some nanoseconds each.
+  std::uint64_t zero_bytes_a_gas = 8;
+  std::uint64_t kept_bytes_a_gas = 32; ///< of the file's own state, which a run puts back
 };
 inline constexpr vm_gas_table vm_prices;
 
-/// How Lua counts; a run counts from zero, and what is left at its end is free.
+/// How Lua counts; a run counts from zero. What is left at its end pays only what makes it
+/// dear.
 constexpr int instructions_between_counts = 100;
 
 } // namespace tallymesh::contracts

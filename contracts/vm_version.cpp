@@ -31,22 +31,47 @@ static std::string numbers_of(std::initializer_list<std::uint64_t> numbers) {
 
 digest vm_digest(const vm_limits& limits) {
   const auto version = vm_version();
-  const auto own = numbers_of(
-      {vm_prices.number, vm_prices.instruction, vm_prices.library, vm_prices.byte,
-       vm_prices.match_step, vm_prices.entry, vm_prices.caught_error, vm_prices.host,
-       vm_prices.free_text_bytes, vm_prices.text_bytes_a_gas, vm_prices.free_entries,
-       vm_prices.entries_a_gas, vm_prices.free_texts, vm_prices.texts_a_gas,
-       vm_prices.free_stack_bytes, vm_prices.stack_bytes_a_gas, vm_prices.moved_bytes_a_gas,
-       static_cast<std::uint64_t>(instructions_between_counts)});
-  const auto host =
-      numbers_of({prices.operation, prices.look_up, prices.walk, prices.visited, prices.write,
-                  prices.index, prices.byte, prices.event, prices.call, default_operation_gas});
+  const auto own = numbers_of({vm_prices.number,
+                               vm_prices.instruction,
+                               vm_prices.library,
+                               vm_prices.byte,
+                               vm_prices.match_step,
+                               vm_prices.entry,
+                               vm_prices.caught_error,
+                               vm_prices.host,
+                               vm_prices.free_text_bytes,
+                               vm_prices.text_bytes_a_gas,
+                               vm_prices.free_entries,
+                               vm_prices.entries_a_gas,
+                               vm_prices.free_texts,
+                               vm_prices.texts_a_gas,
+                               vm_prices.free_stack_bytes,
+                               vm_prices.stack_bytes_a_gas,
+                               vm_prices.moved_bytes_a_gas,
+                               vm_prices.zero_bytes_a_gas,
+                               vm_prices.kept_bytes_a_gas,
+                               static_cast<std::uint64_t>(instructions_between_counts)});
+  const auto host = numbers_of({prices.operation, prices.look_up, prices.walk, prices.visited,
+                                prices.write, prices.index, prices.byte, prices.event,
+                                prices.call, default_operation_gas, activation_gas});
   const auto bounds =
       numbers_of({limits.file.source_bytes, limits.file.memory_bytes, limits.file.churn_bytes,
                   limits.file.piece_bytes, limits.file.jump_words, limits.file.steps,
                   limits.run_bytes, limits.piece_bytes, limits.stack_bytes, limits.test_gas});
   return hash(digest_kind::contract, {as_bytes("vm"), as_bytes(version), as_bytes(own),
                                       as_bytes(host), as_bytes(bounds)});
+}
+
+result<void> check_vm(std::string_view pinned_version, const digest& pinned) {
+  if (pinned_version == vm_version() && pinned == vm_digest()) return {};
+  const auto say = [](std::string_view version, const digest& of) {
+    return "\"" + std::string(version) + "\" (" + of.short_hex() + ")";
+  };
+  return make_error(errc::unsupported,
+                    "vm: this mesh carries contracts out with " + say(pinned_version, pinned)
+                        + ", and this program has " + say(vm_version(), vm_digest())
+                        + ": it could come to other results; install the version that the "
+                          "other nodes run");
 }
 
 // --- the linked Lua

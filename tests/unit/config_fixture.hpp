@@ -19,7 +19,8 @@ inline std::string node_entry(const std::string& name, char digit) {
 
 inline std::string genesis_text() {
   return "mesh = \"test\"\n" + node_entry("n1", 1) + node_entry("n2", 2) + node_entry("n3", 3)
-         + node_entry("n4", 4) + "[[account]]\nname = \"clerk\"\nnode = \"n1\"\n";
+         + node_entry("n4", 4) + "[vm]\nversion = \"Lua\"\ndigest = \"" + key_text('9')
+         + "\"\n[[account]]\nname = \"clerk\"\nnode = \"n1\"\n";
 }
 
 inline std::string node_text() {

@@ -46,9 +46,13 @@ std::vector<bad_genesis> bad_files() {
       {"an unknown key that resembles none", "mesh = \"a\"\n\ncolour = 1\n",
        "g.toml:3: colour: unknown key, expected one of: mesh, epoch"},
       {"an unknown key in a section", good + "[limits]\nbatch_byte = 1\n",
-       "g.toml:30: limits.batch_byte: unknown key, did you mean \"batch_bytes\"?"},
+       "g.toml:33: limits.batch_byte: unknown key, did you mean \"batch_bytes\"?"},
       {"an unknown key in a node", replaced(good, "tier =", "teir ="),
        "g.toml:4: node[0].teir: unknown key, did you mean \"tier\"?"},
+      {"no contract machine", replaced(good, "[vm]\nversion = \"Lua\"\n", "[vm]\n"),
+       "g.toml:26: vm.version: is missing, expected text"},
+      {"prices that are no digest", replaced(good, key_text('9'), "gas table 2"),
+       "g.toml:28: vm.digest: is \"gas table 2\", expected a digest of 64 hexadecimal"},
       {"no mesh", replaced(good, "mesh = \"test\"\n", "\n"),
        "g.toml:1: mesh: is missing, expected text"},
       {"a name with capitals", replaced(good, "\"test\"", "\"Test\""),
@@ -60,10 +64,10 @@ std::vector<bad_genesis> bad_files() {
       {"a float", "epoch = 1.5\n" + good,
        "g.toml:1: epoch: is a float, expected a whole number"},
       {"a batch above the hard limit", good + "[limits]\nbatch_bytes = 4_000_000\n",
-       "g.toml:30: limits.batch_bytes: is 4000000, expected a whole number from 65536 to "
+       "g.toml:33: limits.batch_bytes: is 4000000, expected a whole number from 65536 to "
        "2097152"},
       {"a block smaller than a batch", good + "[limits]\nblock_payload_bytes = 100_000\n",
-       "g.toml:30: limits.block_payload_bytes: is 100000, expected at least batch_bytes"},
+       "g.toml:33: limits.block_payload_bytes: is 100000, expected at least batch_bytes"},
       {"an unknown tier", replaced(good, "\"level1\"", "\"level9\""),
        "g.toml:4: node[0].tier: is \"level9\", expected one of: \"level1\", \"level2\""},
       {"an address without a port", replaced(good, "127.0.0.1:7011", "127.0.0.1"),
@@ -82,11 +86,11 @@ std::vector<bad_genesis> bad_files() {
       {"nodes that are no tables", "mesh = \"test\"\nnode = [1, 2]\n",
        "g.toml:2: node: holds 1, expected tables [[node]]"},
       {"an account of no node", replaced(good, "node = \"n1\"", "node = \"n9\""),
-       "g.toml:28: account[0].node: is \"n9\", expected the name of a [[node]]"},
+       "g.toml:31: account[0].node: is \"n9\", expected the name of a [[node]]"},
       {"an account twice", good + "[[account]]\nname = \"clerk\"\nnode = \"n1\"\n",
-       "g.toml:30: account[1].name: clerk@n1 is named twice"},
+       "g.toml:33: account[1].name: clerk@n1 is named twice"},
       {"a contract without its file", good + contract_entry(key_text('0')),
-       "g.toml:31: contract[0].file: contracts/orders.lua: cannot be read"},
+       "g.toml:34: contract[0].file: contracts/orders.lua: cannot be read"},
   };
 }
 
@@ -132,6 +136,8 @@ BOOST_AUTO_TEST_CASE(every_part_of_the_meaning_changes_the_chain) {
       "epoch = 2\n" + genesis_text(),
       "created = \"today\"\n" + genesis_text(),
       genesis_text() + "[limits]\nblock_batches = 255\n",
+      replaced(genesis_text(), "\"Lua\"", "\"Lua 5\""),
+      replaced(genesis_text(), key_text('9'), key_text('8')),
       replaced(genesis_text(), "\"n4\"", "\"n5\""),
       replaced(genesis_text(), "\"level1\"", "\"level2\""),
       replaced(genesis_text(), to_hex(bytes(32, 2)), to_hex(bytes(32, 99))),
@@ -149,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_contract_must_be_the_one_that_genesis_names) {
   const auto well = read_well(genesis_text() + contract_entry(source_digest()), read);
   BOOST_TEST(well.contracts.at(0).source == contract_source);
   const auto problem = problem_of(genesis_text() + contract_entry(key_text('0')), read);
-  BOOST_TEST(problem.find("g.toml:32: contract[0].digest: is \"0000") == 0u, problem);
+  BOOST_TEST(problem.find("g.toml:35: contract[0].digest: is \"0000") == 0u, problem);
   BOOST_TEST(problem.find("has the digest " + source_digest()) != std::string::npos, problem);
 }
 

@@ -344,6 +344,17 @@ BOOST_AUTO_TEST_CASE(bytes_that_are_no_text_are_refused_and_errors_stay_one_prin
   BOOST_TEST(parse("return 1", std::string(5000, 'n')).error().context.size() < 500u);
 }
 
+BOOST_AUTO_TEST_CASE(a_file_has_no_zero_bytes) {
+  for (const std::string zero :
+       {"\\0", "\\00", "\\000", "\\0a", "\\x00", "\\u{0}", "\\u{0000}"})
+    CHECK_SAYS("local a = 1\nlocal b = 'x" + zero + "'",
+               "2: a text in a contract holds no zero");
+  CHECK_SAYS(std::string("-- ") + '\0', "1: a text in a contract holds no zero byte");
+  for (const std::string other : {"\\010", "\\x0A", "\\\\0", "\\u{20}", "\\9"})
+    BOOST_TEST(parsed("local b = 'x" + other + "' " + with_fields("x = bool")).has_value(),
+               other);
+}
+
 BOOST_AUTO_TEST_CASE(the_costliest_files_end_within_seconds) {
   // Each is near the size limit and aims at a part of Lua that does more than its steps count.
   const auto repeat = [](const std::string& part, std::size_t bytes) {
@@ -354,10 +365,20 @@ BOOST_AUTO_TEST_CASE(the_costliest_files_end_within_seconds) {
   };
   const std::size_t size = max_source_bytes - 1024;
   CHECK_SAYS("local a return " + repeat("a or ", size) + "a",
-             "says and, or, elseif, goto and break more than");
+             "has and, or, elseif, goto, break and :: more than");
   const std::vector<std::pair<std::string, std::string>> files = {
       {"or chain", "local a return " + repeat("a or ", 49'000) + "a"},
       {"elseif chain", "local a if a then " + repeat("elseif a then ", 139'000) + "end"},
+      {"labels",
+       [] {
+         std::string text;
+         for (int i = 0; text.size() < 255 * 1024 - 20 && i < 9'900; ++i)
+           text += "::l" + std::to_string(i) + "::";
+         return text;
+       }()},
+      {"one large function, kept many times",
+       "local function f(a) return function() " + repeat("a = a + 1 ", 30'000)
+           + " end end local t = {} for i = 1, 9000 do t[i] = f(i) end return t"},
       {"forward gotos", "do " + repeat("goto a ", 68'000) + "::a:: end"},
       {"comparison of long texts", "local a, b = '" + std::string(100'000, 'x') + "1', '"
                                        + std::string(100'000, 'x')

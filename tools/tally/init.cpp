@@ -1,5 +1,6 @@
 // `tally init`: makes a mesh's genesis, keys, tokens and configs in a new directory.
 #include "contracts/contract.hpp"
+#include "contracts/program.hpp"
 #include "tools/tally/mesh.hpp"
 #include "tools/tally/output.hpp"
 
@@ -290,7 +291,9 @@ result<std::vector<planned_node>> make_mesh(const init_options& options) {
                         "file, and none may change it.\n"
                         "# configs/README.md describes every key.\nmesh = "
                         + toml_quoted(options.name)
-                        + "\nepoch = 1\ncreated = " + toml_quoted(now_text()) + "\n";
+                        + "\nepoch = 1\ncreated = " + toml_quoted(now_text())
+                        + "\n\n[vm]\nversion = " + toml_quoted(contracts::vm_version())
+                        + "\ndigest = " + toml_quoted(contracts::vm_digest().hex()) + "\n";
   const auto operator_key = signing_key::generate();
   if (auto saved = operator_key.save(directory / "operator.key"); !saved) return saved.error();
   for (const auto& each : *nodes) {

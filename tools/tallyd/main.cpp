@@ -103,6 +103,10 @@ void start_logging(const configs::node_config& config) {
 result<configs::node_config> read_config(const arguments& given) {
   auto config = configs::load_node(given.config);
   if (!config) return config;
+  if (const auto fit = contracts::check_vm(config->mesh.vm.version, config->mesh.vm.prices);
+      !fit)
+    return make_error(fit.error().code,
+                      config->genesis_file.string() + ": " + fit.error().context);
   using setter = result<void> (*)(configs::node_config&, std::string_view);
   const std::pair<const std::string&, setter> overrides[] = {
       {given.log_level, configs::set_log_level},
