@@ -62,10 +62,12 @@ return {
       index = { {"period", "currency", "payer", "payee"} },
       read = everyone,
     },
-    closed_rows = { -- a row that was settled, and by which entry; open: disputed meanwhile
+    closed_rows = { -- a row that was settled, and by which entry; open: disputed meanwhile,
+                    -- and content: what the row held when it was opened
       key = { "record" },
       fields = { record = bytes{max=32, min=32}, currency = currency, payer = node,
-                 number = number, open = bool },
+                 number = number, open = bool, table = text{max=129},
+                 row_key = bytes{max=255}, content = optional(bytes{max=32, min=32}) },
       read = everyone,
     },
     holds = {
@@ -125,7 +127,7 @@ return {
     open_period = { may = everyone, params = { period = period } },
     close_period = { may = everyone, params = { period = period } },
     confirm = { may = everyone, params = {
-      period = period, with = node, currency = some_currency, revision = optional(number) } },
+      period = period, with = node, currency = some_currency, revision = number } },
     dispute = { may = everyone, params = {
       payer = node, number = number, currency = some_currency,
       reason = text{max=400, min=1} } },
@@ -197,8 +199,10 @@ namespace {
 
 /// The row that an entry is about, and the entry that settled it before, if that is disputed.
 struct settled_row {
-  bytes record;     ///< empty: the entry is about no row
-  std::string text; ///< "orders.orders A-17"
+  bytes record;      ///< empty: the entry is about no row
+  std::string text;  ///< "orders.orders A-17"
+  std::string table; ///< "orders.orders"
+  bytes key;
   std::optional<value_map> disputed;
 };
 
@@ -226,12 +230,16 @@ static checked<settled_row> row_to_settle(transaction& on, const transfer& what,
   const auto* where = on.rules().find_table(what.table);
   if (where == nullptr) return refuse(outcome::unknown_table, what.table);
   if (!where->settles || !may_close(on, *where)) return refuse(outcome::forbidden, what.table);
-  const auto key = key_of(*where, what.key);
+  auto key = key_of(*where, what.key);
   if (!key) return key.error();
   const auto held = on.get(*where, what.key);
   if (!held) return held.error();
   if (!*held) return refuse(outcome::not_found, what.table);
-  settled_row row{record_of(*where, *key), where->full_name + " " + key_text(what.key), {}};
+  settled_row row{record_of(*where, *key),
+                  where->full_name + " " + key_text(what.key),
+                  where->full_name,
+                  std::move(*key),
+                  {}};
   const auto closed = on.get("settlement.closed_rows", {row.record});
   if (!closed) return closed.error();
   if (!*closed) return row;
@@ -372,7 +380,9 @@ static checked<void> write_entry(transaction& on, postings& moved, const new_ent
                                                       {"currency", x.in.name},
                                                       {"payer", x.from},
                                                       {"number", *number},
-                                                      {"open", false}}));
+                                                      {"open", false},
+                                                      {"table", x.about.table},
+                                                      {"row_key", x.about.key}}));
     if (!done) return done;
   }
   return change_statement(on, {.period = x.period,
@@ -439,8 +449,21 @@ static checked<value_list> key_from(const table& where, std::string_view text) {
   return key;
 }
 
+/// A payer may not take back by itself what another is owed: of an entry that the payee has not
+/// disputed, a correction leaves the payee at least what it had. (A contract corrects as its
+/// own rules say.)
+static checked<void> may_correct(const value_map& disputed, const transfer& by) {
+  const auto &payer = text_in(disputed, "payer"), &payee = text_in(disputed, "payee");
+  if (payer != by.from) return refuse(outcome::forbidden, by.table);
+  if (text_in(disputed, "disputed_by") == payee) return {};
+  if (by.to != payee) return refuse(outcome::forbidden, "to");
+  if (by.amount.units < units_in(disputed, "amount"))
+    return refuse(outcome::forbidden, "amount");
+  return {};
+}
+
 static checked<void> transfer_by_party(transaction& on, arguments given) {
-  if (auto good = require_party(on, "transfers"); !good) return good;
+  if (auto good = require_right(on, "transfers"); !good) return good;
   transfer what{.from = std::string(on.facts().who.node),
                 .to = text_in(given, "to"),
                 .amount = {units_in(given, "amount"), amount_scale},
@@ -461,9 +484,6 @@ static checked<void> transfer_by_party(transaction& on, arguments given) {
   if (!in) return in.error();
   auto about = row_to_settle(on, what, *in);
   if (!about) return about.error();
-  // What takes the place of an entry is its payer's, or the row's own contract's, to say.
-  if (about->disputed && text_in(*about->disputed, "payer") != what.from)
-    return refuse(outcome::forbidden, what.table);
   const auto* corrects = find(given, "corrects");
   if (corrects != nullptr && !corrects->is_null()) {
     if (!about->record.empty()) return refuse(outcome::malformed_arguments, "corrects");
@@ -473,11 +493,13 @@ static checked<void> transfer_by_party(transaction& on, arguments given) {
       return refuse(outcome::wrong_state, "corrects");
     about->disputed = std::move(*entry);
   }
+  if (about->disputed)
+    if (auto good = may_correct(*about->disputed, what); !good) return good;
   return enter(on, what, *in, std::move(*about));
 }
 
 static checked<void> hold(transaction& on, arguments given) {
-  if (auto good = require_party(on, "holds"); !good) return good;
+  if (auto good = require_right(on, "holds"); !good) return good;
   const auto in = read_currency(on, text_in(given, "currency"));
   if (!in) return in.error();
   const auto units = units_in(given, "amount");
@@ -522,7 +544,7 @@ static checked<void> end_hold(transaction& on, const value_map& row, std::string
 
 /// Takes what was set aside, or part of it; the rest is free again.
 static checked<void> capture(transaction& on, arguments given) {
-  if (auto good = require_party(on, "holds"); !good) return good;
+  if (auto good = require_right(on, "holds"); !good) return good;
   const auto row = standing_hold(on, given);
   if (!row) return row.error();
   const auto &payer = text_in(*row, "payer"), &payee = text_in(*row, "payee");
@@ -545,7 +567,7 @@ static checked<void> capture(transaction& on, arguments given) {
 
 /// By the payee at any time; by the payer once it has run out.
 static checked<void> release(transaction& on, arguments given) {
-  if (auto good = require_party(on, "holds"); !good) return good;
+  if (auto good = require_right(on, "holds"); !good) return good;
   const auto row = standing_hold(on, given);
   if (!row) return row.error();
   const auto me = on.facts().who.node;

@@ -250,17 +250,13 @@ static bool has_level1(const mesh_facts& mesh) {
 }
 
 checked<void> require_right(transaction& on, std::string_view rule) {
+  if (!on.facts().caller.empty()) return refuse(outcome::forbidden, rule);
   const auto row = on.get("settlement.rules", {std::string(rule)});
   if (!row) return row.error();
   const auto may = *row ? std::string_view(text_in(**row, "may")) : default_right(rule);
   if (is_named(may, on.facts().who)) return {};
   if (!*row && may == "level1" && !has_level1(on.rules().mesh())) return {};
   return refuse(outcome::forbidden, rule);
-}
-
-checked<void> require_party(transaction& on, std::string_view rule) {
-  if (!on.facts().caller.empty()) return refuse(outcome::forbidden, rule);
-  return require_right(on, rule);
 }
 
 } // namespace tallymesh::contracts::settlement

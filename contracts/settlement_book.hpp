@@ -69,11 +69,9 @@ checked<void> change_statement(transaction& on, const statement_change& what);
 checked<void> renew_payments(transaction& on, const std::string& period,
                              const std::string& currency);
 
-/// Who may do what is no single party's own matter: the row of settlement.rules, or what
-/// applies without one.
+/// By the row of settlement.rules, or what applies without one. Always the account itself: a
+/// contract that it calls borrows neither its word as a party nor its office.
 checked<void> require_right(transaction& on, std::string_view rule);
-/// Operations of a party come from its own account, never from a contract in its name.
-checked<void> require_party(transaction& on, std::string_view rule);
 
 constexpr std::size_t most_statements = limits::max_nodes * (limits::max_nodes - 1) / 2;
 constexpr std::size_t most_currencies = 64;

@@ -132,7 +132,7 @@ static bool is_agreed(const value_map& statement) {
 }
 
 checked<void> confirm(transaction& on, arguments given) {
-  if (auto good = require_party(on, "statements"); !good) return good;
+  if (auto good = require_right(on, "statements"); !good) return good;
   const std::string me(on.facts().who.node);
   const auto& other = text_in(given, "with");
   const auto in = read_currency(on, text_in(given, "currency"));
@@ -145,9 +145,8 @@ checked<void> confirm(transaction& on, arguments given) {
   const auto row = required(on, "settlement.statements", key, "statement");
   if (!row) return row.error();
   if (number_in(*row, "disputed") > 0) return refuse(outcome::wrong_state, "disputed");
-  const auto* seen = find(given, "revision");
-  if (seen != nullptr && !seen->is_null()
-      && number_in(given, "revision") != number_in(*row, "revision"))
+  // What is confirmed is what was seen, not what it has become since.
+  if (number_in(given, "revision") != number_in(*row, "revision"))
     return refuse(outcome::wrong_state, "revision");
   return on.put("settlement.statements",
                 make_row({{"period", period},
@@ -178,11 +177,43 @@ static checked<void> set_state(transaction& on, const value_map& entry, std::str
   return on.put("settlement.entries", row);
 }
 
-/// Opens the row that the entry settled, or closes it again; nothing if it settled none.
-static checked<void> open_row(transaction& on, const value_map& entry, bool open) {
+/// What a row that was settled holds now; empty if it is not there.
+static checked<bytes> content_of(transaction& on, const value_map& closed) {
+  const auto* where = on.rules().find_table(text_in(closed, "table"));
+  if (where == nullptr) return bytes();
+  const auto row = on.held(*where, *find(closed, "row_key")->as<bytes>());
+  if (!row) return row.error();
+  if (!row->row) return bytes();
+  const auto sum = hash(digest_kind::record, {as_bytes("content"), *row->row});
+  return bytes(sum.raw.begin(), sum.raw.end());
+}
+
+/// Opens the row that the entry settled; nothing if it settled none.
+static checked<void> open_row(transaction& on, const value_map& entry) {
   const auto* record = find(entry, "record");
   if (record == nullptr) return {};
-  return on.put("settlement.closed_rows", make_row({{"record", *record}, {"open", open}}));
+  const auto closed = required(on, "settlement.closed_rows", {*record}, "row");
+  if (!closed) return closed.error();
+  auto content = content_of(on, *closed);
+  if (!content) return content.error();
+  return on.put(
+      "settlement.closed_rows",
+      make_row({{"record", *record}, {"open", true}, {"content", std::move(*content)}}));
+}
+
+/// Closes it again, if it still holds what the entry was about.
+static checked<void> close_row(transaction& on, const value_map& entry) {
+  const auto* record = find(entry, "record");
+  if (record == nullptr) return {};
+  const auto closed = required(on, "settlement.closed_rows", {*record}, "row");
+  if (!closed) return closed.error();
+  const auto content = content_of(on, *closed);
+  if (!content) return content.error();
+  if (*find(*closed, "content")->as<bytes>() != *content)
+    return refuse(outcome::wrong_state, "row");
+  auto row = make_row({{"record", *record}, {"open", false}});
+  put(row, "content", value());
+  return on.put("settlement.closed_rows", row);
 }
 
 static statement_change change_by(const value_map& entry) {
@@ -191,7 +222,7 @@ static statement_change change_by(const value_map& entry) {
 }
 
 checked<void> dispute(transaction& on, arguments given) {
-  if (auto good = require_party(on, "statements"); !good) return good;
+  if (auto good = require_right(on, "statements"); !good) return good;
   const auto entry = entry_of(on, given);
   if (!entry) return entry.error();
   const std::string me(on.facts().who.node);
@@ -213,7 +244,7 @@ checked<void> dispute(transaction& on, arguments given) {
   change.disputed_by = me;
   if (auto good = set_state(on, *entry, "disputed", me, text_in(given, "reason")); !good)
     return good;
-  if (auto good = open_row(on, *entry, true); !good) return good;
+  if (auto good = open_row(on, *entry); !good) return good;
   return change_statement(on, change);
 }
 
@@ -223,7 +254,7 @@ static checked<value_map> disputed_entry(transaction& on, arguments given,
   auto entry = entry_of(on, given);
   if (!entry) return entry;
   const bool own = text_in(*entry, party) == on.facts().who.node;
-  if (auto good = own ? require_party(on, "statements") : require_right(on, "disputes"); !good)
+  if (auto good = own ? require_right(on, "statements") : require_right(on, "disputes"); !good)
     return good.error();
   if (text_in(*entry, "state") != "disputed") return refuse(outcome::wrong_state, "entry");
   return entry;
@@ -237,7 +268,7 @@ checked<void> withdraw(transaction& on, arguments given) {
   change.entries = 1;
   change.disputed = -1;
   if (auto good = set_state(on, *entry, "settled"); !good) return good;
-  if (auto good = open_row(on, *entry, false); !good) return good;
+  if (auto good = close_row(on, *entry); !good) return good;
   return change_statement(on, change);
 }
 
@@ -296,7 +327,7 @@ static checked<void> enter_payment(transaction& on, const currency& in, argument
 }
 
 checked<void> paid(transaction& on, arguments given) {
-  if (auto good = require_party(on, "statements"); !good) return good;
+  if (auto good = require_right(on, "statements"); !good) return good;
   const auto in = read_currency(on, text_in(given, "currency"));
   if (!in) return in.error();
   const auto units = units_in(given, "amount");
@@ -308,13 +339,14 @@ checked<void> paid(transaction& on, arguments given) {
   if (!row) return row.error();
   const auto due = units_in(*row, "due");
   if (units > due) return refuse(outcome::out_of_range, "amount");
-  auto done = on.put("settlement.payments",
-                     make_row({{"period", period},
-                               {"currency", in->name},
-                               {"from", payer},
-                               {"to", me},
-                               {"due", amount(due - units)},
-                               {"paid", amount(units_in(*row, "paid") + units)}}));
+  const auto paid_so_far = add(units_in(*row, "paid"), units, "amount");
+  if (!paid_so_far) return paid_so_far.error();
+  auto done = on.put("settlement.payments", make_row({{"period", period},
+                                                      {"currency", in->name},
+                                                      {"from", payer},
+                                                      {"to", me},
+                                                      {"due", amount(due - units)},
+                                                      {"paid", amount(*paid_so_far)}}));
   if (!done) return done;
   if (auto good = add_paid(on, period, in->name, payer, units); !good) return good;
   if (auto good = add_paid(on, period, in->name, me, -units); !good) return good;

@@ -2,6 +2,7 @@
 
 #include "actors/contract_executor/ledger_tables.hpp"
 #include "contracts/rules_in_force.hpp"
+#include "contracts/zero_sum.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -61,10 +62,21 @@ std::vector<batch_ptr> gather(const actor_state& state, const consensus::deliver
 
 void ledger_failed(const error& why) { node::end_process(why, "ledger"); }
 
+/// What follows rests on it, and a node that would settle on false books must not begin.
+void check_books(const storage::ledger& ledger) {
+  if (const auto currency =
+          contracts::money_out_of_nothing(ledger_tables(ledger, ledger_failed)))
+    node::end_process(make_error(errc::damaged, "the accounts in " + *currency
+                                                    + " do not sum up to zero; remove the "
+                                                      "data directory to catch up anew"),
+                      "ledger");
+}
+
 /// After a start the tables say which contracts are in force at their height: the blocks that
 /// follow are executed with these, whatever came later elsewhere.
 void begin(actor_state& state) {
   const auto& ledger = *state.context->ledger;
+  check_books(ledger);
   auto head = read_or_end(ledger.head(), "ledger");
   state.height = head.height;
   state.execution = head.execution;

@@ -1,5 +1,7 @@
 #include "actors/contract_executor/machine.hpp"
 
+#include "contracts/zero_sum.hpp"
+
 #include <algorithm>
 #include <set>
 
@@ -90,6 +92,7 @@ public:
   executed_block finish() {
     auto written = on_.newer.end_block();
     made_.changes = std::move(written.changes);
+    TALLYMESH_INVARIANT(!contracts::money_made_by(made_.changes)); // before anyone hears of it
     return {std::move(made_), std::move(written.indexes), std::move(in_force_)};
   }
 

@@ -5,6 +5,7 @@
 #include "contracts/memory_source.hpp"
 #include "contracts/rules_in_force.hpp"
 #include "contracts/transaction.hpp"
+#include "tests/unit/five_nodes.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -25,19 +26,6 @@ const std::string narrow = shop(2, "amount = int64{max=100}");
 value digest_of(const std::string& source) {
   const auto made = parse(source, "shop.lua").value().source;
   return bytes(made.raw.begin(), made.raw.end());
-}
-
-mesh_facts five_nodes() {
-  mesh_facts mesh;
-  mesh.nodes = {{"hq", tier::level1},
-                {"coop", tier::level2},
-                {"east", tier::level3},
-                {"west", tier::level3},
-                {"desk", tier::service}};
-  for (const auto& each : mesh.nodes)
-    for (const auto* account : {"clerk", "second", "third", "fourth"})
-      mesh.accounts.push_back({account, each.name});
-  return mesh;
 }
 
 contract_set_ptr genesis() {

@@ -6,11 +6,17 @@
 #include "contracts/distribution.hpp"
 #include "contracts/memory_source.hpp"
 #include "contracts/settlement.hpp"
+#include "tests/unit/five_nodes.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 namespace tallymesh {
 inline std::ostream& operator<<(std::ostream& out, outcome x) { return out << to_string(x); }
+namespace contracts {
+inline std::ostream& operator<<(std::ostream& out, const refusal& x) {
+  return out << x.why << ' ' << x.detail;
+}
+} // namespace contracts
 } // namespace tallymesh
 
 namespace settlement_test {
@@ -24,18 +30,6 @@ inline constexpr std::string_view shop_source =
              read = {"anyone"}, store = {"hq"}, distribute = {"coop"} },
   notes  = { key = {"year", "number"}, fields = { year = int64{}, number = int64{} },
              read = {"level1", "level2"}, store = {"anyone"} } } })";
-
-inline mesh_facts five_nodes() {
-  mesh_facts mesh;
-  mesh.nodes = {{"hq", tier::level1},
-                {"coop", tier::level2},
-                {"east", tier::level3},
-                {"west", tier::level3},
-                {"desk", tier::service}};
-  for (const auto& each : mesh.nodes)
-    mesh.accounts.push_back({"clerk", each.name});
-  return mesh;
-}
 
 inline const contract_set_ptr& rules() {
   static const auto made = [] {

@@ -245,6 +245,7 @@ private:
     if (x == nullptr) return;
     const auto payee = below(3) == 0 ? other(x->payer) : x->payee;
     const auto units = amount();
+    const bool allowed = x->disputed_by == x->payee || (payee == x->payee && units >= x->units);
     // Whoever ends up with less must have the means for it.
     std::map<std::string, std::int64_t> less;
     less[x->payer] += units - x->units;
@@ -256,8 +257,10 @@ private:
     expect(
         mesh_.settle_action(x->payer, "transfer",
                             {{"to", payee}, {"amount", cents(units)}, {"corrects", x->number}}),
-        can ? outcome::done : outcome::limit_exceeded);
-    if (!can) return;
+        !allowed ? outcome::forbidden
+        : can    ? outcome::done
+                 : outcome::limit_exceeded);
+    if (!allowed || !can) return;
     x->state = entry::gone;
     const auto replaced = *x; // `enter` moves the entries
     enter(replaced.payer, payee, replaced.period, units);

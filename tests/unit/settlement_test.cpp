@@ -63,6 +63,13 @@ struct shop : mesh_in_memory {
                 + std::to_string(units_in(each, "due") / 100) + "\n";
     return text;
   }
+  /// By `node`, of its statement with `other` as it is now.
+  refusal confirm(const std::string& node, const std::string& other) {
+    const auto seen = statement(std::min(node, other), std::max(node, other));
+    return settle_action(
+        node, "confirm",
+        {{"period", "2026-11"}, {"with", other}, {"revision", number_in(seen, "revision")}});
+  }
   refusal dispute(const std::string& node, const std::string& payer, std::int64_t number) {
     return settle_action(node, "dispute",
                          {{"payer", payer}, {"number", number}, {"reason", "too much"}});
@@ -305,9 +312,6 @@ BOOST_AUTO_TEST_CASE(what_was_paid_is_confirmed_by_who_was_owed_and_clears_the_b
 BOOST_AUTO_TEST_CASE(a_statement_is_agreed_when_both_sides_confirm_it) {
   pay("coop", "hq", 100);
   pay("hq", "coop", 30);
-  const auto confirm = [&](const std::string& node, const std::string& with) {
-    return settle_action(node, "confirm", {{"period", "2026-11"}, {"with", with}});
-  };
   BOOST_TEST(why(confirm("hq", "coop")) == outcome::wrong_state); // not closed yet
   close();
   BOOST_TEST(why(confirm("hq", "east")) == outcome::not_found);
@@ -353,7 +357,7 @@ BOOST_AUTO_TEST_CASE(a_dispute_reopens_its_own_items_and_nothing_else) {
   must(settle("coop", "hq", 500, "A1"));
   must(settle("coop", "hq", 700, "A2"));
   close();
-  must(settle_action("hq", "confirm", {{"period", "2026-11"}, {"with", "coop"}}));
+  must(confirm("hq", "coop"));
   must(dispute("coop", "coop", 1));
   BOOST_TEST(text_in(statement("coop", "hq"), "a_says") == "disputed");
   BOOST_TEST(text_in(statement("coop", "hq"), "b_says") == "open"); // it is another one now
@@ -361,8 +365,7 @@ BOOST_AUTO_TEST_CASE(a_dispute_reopens_its_own_items_and_nothing_else) {
   must(try_to_store("A1", 3));
   BOOST_TEST(why(try_to_store("A2", 3)) == outcome::settled);
   BOOST_TEST(why(settle("coop", "hq", 5)) == outcome::period_closed);
-  BOOST_TEST(why(settle_action("coop", "confirm", {{"period", "2026-11"}, {"with", "hq"}}))
-             == outcome::wrong_state);
+  BOOST_TEST(why(confirm("coop", "hq")) == outcome::wrong_state);
   BOOST_TEST(
       why(settle_action(
           "hq", "transfer",
@@ -374,8 +377,82 @@ BOOST_AUTO_TEST_CASE(a_dispute_reopens_its_own_items_and_nothing_else) {
   BOOST_TEST(balance("coop") == -1000);
   BOOST_TEST(due() == "coop hq 1000\n");
   BOOST_TEST(why(try_to_store("A1", 4)) == outcome::settled);
-  must(settle_action("coop", "confirm", {{"period", "2026-11"}, {"with", "hq"}}));
-  must(settle_action("hq", "confirm", {{"period", "2026-11"}, {"with", "coop"}}));
+  must(confirm("coop", "hq"));
+  must(confirm("hq", "coop"));
+}
+
+BOOST_AUTO_TEST_CASE(a_payer_does_not_lower_what_it_owes_by_disputing_it_itself) {
+  pay("coop", "hq", 500);
+  must(dispute("coop", "coop", 1));
+  const auto correct = [&](const std::string& to, std::int64_t hundredths) {
+    return settle_action("coop", "transfer",
+                         {{"to", to}, {"amount", cents(hundredths)}, {"corrects", n(1)}});
+  };
+  BOOST_TEST(correct("hq", 499) == (refusal{outcome::forbidden, "amount"}));
+  BOOST_TEST(correct("east", 500) == (refusal{outcome::forbidden, "to"}));
+  BOOST_TEST(balance("hq") == 500);
+  must(correct("hq", 510)); // it owes more: nobody is worse off for its word alone
+  BOOST_TEST(balance("hq") == 510);
+  must(dispute("hq", "coop", 2)); // who is owed says that it is wrong
+  must(settle_action("coop", "transfer",
+                     {{"to", "east"}, {"amount", cents(3)}, {"corrects", n(2)}}));
+  BOOST_TEST(balance("hq") == 0);
+  BOOST_TEST(balance("east") == 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_payer_that_may_store_the_row_lowers_nothing_by_it_either) {
+  must(settle("hq", "coop", 500, "A1"));
+  must(dispute("hq", "hq", 1));
+  const auto anew = [&](std::int64_t hundredths) {
+    return settle_action("hq", "transfer",
+                         {{"to", "coop"},
+                          {"amount", cents(hundredths)},
+                          {"table", "shop.orders"},
+                          {"key", "A1"}});
+  };
+  BOOST_TEST(anew(1) == (refusal{outcome::forbidden, "amount"}));
+  must(anew(500));
+  BOOST_TEST(balance("coop") == 500);
+}
+
+BOOST_AUTO_TEST_CASE(a_contract_has_no_office_of_the_account_that_calls_it) {
+  const auto by_contract = [&](std::string_view action, auto arguments) {
+    return act("settlement", "hq", action, arguments, "clerk", "shop");
+  };
+  using given = std::initializer_list<std::pair<std::string_view, value>>;
+  BOOST_TEST(why(by_contract("set_rule", given{{"rule", "limits"}, {"may", "anyone"}}))
+             == outcome::forbidden);
+  BOOST_TEST(why(by_contract("set_limit", given{{"node", "coop"}, {"limit", cents(1)}}))
+             == outcome::forbidden);
+  BOOST_TEST(
+      why(by_contract("define_currency",
+                      given{{"currency", "EUR"}, {"decimals", n(2)}, {"limit", cents(1)}}))
+      == outcome::forbidden);
+  BOOST_TEST(why(by_contract("open_period", given{{"period", "2026-12"}}))
+             == outcome::forbidden);
+  BOOST_TEST(why(by_contract("close_period", given{{"period", "2026-11"}}))
+             == outcome::forbidden);
+  pay("coop", "east", 5);
+  must(dispute("coop", "coop", 1));
+  BOOST_TEST(why(by_contract("withdraw", given{{"payer", "coop"}, {"number", n(1)}}))
+             == outcome::forbidden); // as an arbiter
+  BOOST_TEST(why(by_contract("cancel", given{{"payer", "coop"}, {"number", n(1)}}))
+             == outcome::forbidden);
+}
+
+BOOST_AUTO_TEST_CASE(a_dispute_is_not_withdrawn_from_a_row_that_changed) {
+  must(settle("coop", "hq", 500, "A1"));
+  must(dispute("coop", "coop", 1));
+  must(try_to_store("A1", 4)); // it was 5, and 500 were for that
+  const auto withdraw = [&] {
+    return settle_action("coop", "withdraw", {{"payer", "coop"}, {"number", n(1)}});
+  };
+  BOOST_TEST(withdraw() == (refusal{outcome::wrong_state, "row"}));
+  must(try_to_remove("A1"));
+  BOOST_TEST(withdraw() == (refusal{outcome::wrong_state, "row"}));
+  store_order("A1", 5);
+  must(withdraw());
+  BOOST_TEST(why(try_to_store("A1", 4)) == outcome::settled);
 }
 
 BOOST_AUTO_TEST_CASE(a_withdrawn_dispute_leaves_everything_as_it_was) {
@@ -388,7 +465,7 @@ BOOST_AUTO_TEST_CASE(a_withdrawn_dispute_leaves_everything_as_it_was) {
   BOOST_TEST(due() == "coop hq 500\n");
   BOOST_TEST(why(try_to_store("A1", 4)) == outcome::settled);
   BOOST_TEST(balance("coop") == -500);
-  must(settle_action("coop", "confirm", {{"period", "2026-11"}, {"with", "hq"}}));
+  must(confirm("coop", "hq"));
 }
 
 BOOST_AUTO_TEST_CASE(who_is_owed_may_give_up_a_disputed_claim) {
@@ -419,7 +496,7 @@ BOOST_AUTO_TEST_CASE(a_dispute_after_payment_sends_the_difference_back) {
   close();
   must(settle_action("hq", "paid",
                      {{"period", "2026-11"}, {"from", "coop"}, {"amount", cents(500)}}));
-  must(dispute("coop", "coop", 1));
+  must(dispute("hq", "coop", 1));
   BOOST_TEST(due() == "hq coop 500\n");
   must(settle_action("coop", "transfer",
                      {{"to", "hq"}, {"amount", cents(400)}, {"corrects", n(1)}}));
