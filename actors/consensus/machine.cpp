@@ -14,10 +14,12 @@ constexpr std::size_t required_ahead = 8; // final blocks whose batches are fetc
 constexpr std::size_t remembered_executions = 1024;
 constexpr std::size_t early_attestations = 16;        // a peer
 constexpr std::uint64_t tolerated_bad_signatures = 8; // a link
-constexpr block_height near_gap = 8;             // behind by more: catching up, fetch ranges
-constexpr std::uint64_t max_backoff_steps = 8;   // 1.5^8 = 25.6, capped at 25 below
-constexpr std::size_t max_untold_evidence = 256; // a block takes four; the rest is in the log
-constexpr std::uint64_t told_window = 1024;      // places of a lane, from the final cut
+constexpr block_height near_gap = 8;           // behind by more: catching up, fetch ranges
+constexpr std::uint64_t max_backoff_steps = 8; // 1.5^8 = 25.6, capped at 25 below
+// Of one node: a block takes four, and one that lies all the time must not keep out what others
+// did. The rest is in the log.
+constexpr std::ptrdiff_t max_untold_of_one = 8;
+constexpr std::uint64_t told_window = 1024; // places of a lane, from the final cut
 
 template <class... Fs>
 struct overload : Fs... {
@@ -379,7 +381,10 @@ void machine::observe(const evidence& what) {
 
 void machine::keep_for_the_chain(const evidence& what) {
   const auto key = offence_of(what);
-  if (untold_.size() < max_untold_evidence && !told_.contains(key)) untold_.emplace(key, what);
+  const auto of_it = std::count_if(untold_.begin(), untold_.end(), [&](const auto& each) {
+    return each.first.signer == key.signer;
+  });
+  if (of_it < max_untold_of_one && !told_.contains(key)) untold_.emplace(key, what);
 }
 
 /// What the next block takes: in order, and nothing that its ancestors carry already. It rides
@@ -632,11 +637,16 @@ machine::validity machine::judge(const sealed_block& block, const held_block& pa
   if (x.executed.height >= x.height) return validity::never;
   const auto own = executions_.find(x.executed.height);
   if (own != executions_.end() && own->second != x.executed.execution) return validity::never;
-  for (const auto& each : x.contradictions)
-    if (!contradicts(each.first, each.second) || !settings_.keys.check(each.first)
-        || !settings_.keys.check(each.second))
-      return validity::never;
   return validity::valid;
+}
+
+/// S18. Depends on nothing but the block, so that it is said once.
+bool machine::tells_the_truth(const block& content) const {
+  return std::all_of(
+      content.contradictions.begin(), content.contradictions.end(), [&](const evidence& each) {
+        return contradicts(each.first, each.second) && settings_.keys.check(each.first)
+               && settings_.keys.check(each.second);
+      });
 }
 
 /// S7.4 to S7.7 for the first proposal of `view`; asks for what is missing.
@@ -652,6 +662,9 @@ machine::validity machine::examine_proposal(view_number view) {
   }
   if (!resolve_cut(*parent)) return validity::wait;
   if (judge(*proposed, *parent) == validity::never) return validity::never; // S7.6
+  auto& truthful = view_at(view).truthful;
+  if (!truthful) truthful = tells_the_truth(content);
+  if (!*truthful) return validity::never;
   auto& held = hold(proposed);
   if (!resolve_cut(held)) return validity::wait;
   if (held.batches == batches_state::invalid) return validity::never;

@@ -187,7 +187,8 @@ private:
 
   /// All that was said about one view above the last executed one.
   struct view_record {
-    block_ptr proposal; ///< the first one seen, validly signed by the leader
+    block_ptr proposal;           ///< the first one seen, validly signed by the leader
+    std::optional<bool> truthful; ///< whether what it tells of others is so; none: not judged
     std::map<node_index, vote> notarize, nullify, finalize;
     std::optional<certificate> notarization, nullification, finalization;
     std::set<node_index> reported; ///< whose contradiction was observed: once a view and node
@@ -285,6 +286,7 @@ private:
   bool resolve_cut(held_block& held); ///< asks for the first missing ancestor
   enum class validity : std::uint8_t { valid, wait, never };
   validity judge(const sealed_block& block, const held_block& parent) const;
+  bool tells_the_truth(const block& content) const;
   validity examine_proposal(view_number view);
   bool parent_is_certified(const block& content) const;
   bool gap_is_nullified(const block& content) const;
@@ -358,7 +360,7 @@ private:
   node_index range_peer_ = 0;
   std::optional<std::int64_t> behind_since_ms_;
   std::size_t evidence_ = 0;
-  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; bounded
+  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; few of each
   /// In final blocks since the start, where it may be observed again. A node that was restarted
   /// may tell once more what an older block tells: this costs a few bytes, remembering costs a
   /// record.

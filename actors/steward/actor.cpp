@@ -88,6 +88,7 @@ void look(self_ptr self) {
   state.flush_due = false;
   if (!state.wired) return;
   const auto& context = *state.context;
+  const bool all_look = std::find(state.due.begin(), state.due.end(), false) == state.due.end();
   for (std::size_t i = 0; i < state.duties.size(); ++i) {
     if (!state.due[i]) continue;
     state.due[i] = false;
@@ -97,7 +98,7 @@ void look(self_ptr self) {
                      *owed, [&](const operation_id& id) { return fate_of(context, id); },
                      node::now().wall_ms));
   }
-  state.machine->forget_stale(node::now().wall_ms);
+  if (all_look) state.machine->forget_stale(node::now().wall_ms);
   for (const auto& [what, why] : state.machine->take_given_up())
     spdlog::error("this node owes the mesh {}, but its operation was refused: {}", what,
                   describe(why.result));

@@ -15,7 +15,8 @@ constexpr std::uint8_t by_state = 1; ///< the index over node, state
 
 } // namespace
 
-static result<std::vector<owed>> unconfirmed(const node::context& context, std::size_t limit) {
+/// Numbers of this node's inbox that it has not confirmed, the lowest first.
+static result<std::vector<std::int64_t>> unconfirmed(const node::context& context) {
   const auto rules = context.in_force.look();
   const auto* inbox = rules->find_table(deliveries);
   TALLYMESH_INVARIANT(inbox != nullptr && inbox->indexes.size() > by_state);
@@ -28,9 +29,18 @@ static result<std::vector<owed>> unconfirmed(const node::context& context, std::
   std::vector<std::int64_t> numbers;
   for (const auto& each : page->entries)
     numbers.push_back(contracts::number_in(contracts::stored_row(each.row), "number"));
-  return confirmations_of(numbers, limit);
+  return numbers;
 }
 
-duty confirm_deliveries() { return {"confirming deliveries", {deliveries}, unconfirmed}; }
+duty confirm_deliveries() {
+  return {"confirming deliveries",
+          {deliveries},
+          [given = std::make_shared<confirmations>()](
+              const node::context& context, std::size_t limit) -> result<std::vector<owed>> {
+            const auto numbers = unconfirmed(context);
+            if (!numbers) return numbers.error();
+            return given->of(*numbers, limit);
+          }};
+}
 
 } // namespace tallymesh::steward

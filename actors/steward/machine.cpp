@@ -23,17 +23,25 @@ static bool passes(outcome why) {
   return why == outcome::expired || why == outcome::block_full;
 }
 
+std::int64_t machine::rest_after(std::uint32_t attempt) const {
+  return std::min(set_.retry_ms << std::min(attempt, 16u), set_.longest_rest_ms);
+}
+
 std::optional<operation_id> machine::next_id(const owed& what, const fate& known,
                                              std::int64_t now_ms) {
   for (std::uint32_t attempt = 0;; ++attempt) {
     const auto id = id_of(set_.chain, set_.self, what, attempt);
-    if (const auto at = under_way_.find(id); at != under_way_.end() && at->second > now_ms)
-      return std::nullopt;
+    const auto at = under_way_.find(id);
+    if (at != under_way_.end() && at->second > now_ms) return std::nullopt;
     if (hopeless_.contains(id)) return std::nullopt;
     const auto came = known(id);
-    if (!came) return id;
+    if (!came && (attempt == 0 || at != under_way_.end())) return id;
+    if (!came) { // the one before was refused since the last look
+      if (under_way_.size() < set_.at_once) under_way_[id] = now_ms + rest_after(attempt - 1);
+      return std::nullopt;
+    }
     if (came->ok()) return std::nullopt; // the duty looked before it was stored
-    if (passes(came->result) && attempt + 1 < set_.attempts) continue;
+    if (passes(came->result)) continue;
     hopeless_.insert(id);
     given_up_.emplace_back(what.contract + "." + what.action + " for " + what.purpose, *came);
     return std::nullopt;

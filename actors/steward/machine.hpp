@@ -23,7 +23,8 @@ struct owed {
 };
 
 /// Of the `attempt`-th operation for this purpose. Another attempt is made only when the one
-/// before was refused for a reason that passes.
+/// before was refused for a reason that passes, and as often as it takes: what a node owes, the
+/// mesh waits for. Each rest is twice as long as the one before.
 operation_id id_of(const digest& chain, node_index self, const owed& what,
                    std::uint32_t attempt);
 
@@ -34,8 +35,8 @@ struct settings {
   std::int64_t valid_ms = 600'000;   ///< of each operation
   std::int64_t retry_ms = 2'000;     ///< after a refusal by the mempool
   std::int64_t patience_ms = 30'000; ///< an operation that is not final by then is sent again
-  std::uint32_t attempts = 8;        ///< for one purpose
-  std::size_t at_once = 256;         ///< under way together
+  std::int64_t longest_rest_ms = 300'000; ///< between two attempts for one purpose
+  std::size_t at_once = 256;              ///< under way together
 };
 
 /// What came of an operation in this node's lane, if it was executed.
@@ -55,7 +56,8 @@ public:
   /// look again, because nothing in the tables will make them.
   bool executed(const execution& x);
 
-  /// Drops what nobody owed any more when it was to be sent again. After duties have looked.
+  /// Drops what nobody owed any more when it was to be sent again. After all duties have
+  /// looked.
   void forget_stale(std::int64_t now_ms);
 
   std::size_t under_way() const { return under_way_.size(); }
@@ -65,8 +67,9 @@ public:
   std::vector<std::pair<std::string, receipt>> take_given_up();
 
 private:
-  /// The id to submit under; none if it is done, under way, or given up.
+  /// The id to submit under; none if it is done, under way, resting, or given up.
   std::optional<operation_id> next_id(const owed& what, const fate& known, std::int64_t now_ms);
+  std::int64_t rest_after(std::uint32_t attempt) const;
 
   settings set_;
   std::map<operation_id, std::int64_t> under_way_; ///< until when it is left alone

@@ -69,6 +69,7 @@ struct subject {
   instant now{1'000'000, wall_ms};
   std::vector<record> disk;
   std::vector<effect> last; ///< effects of the last event
+  std::size_t verified = 0; ///< signatures
   std::optional<machine> it;
   const block_ptr genesis = genesis_block(domain);
 
@@ -85,6 +86,11 @@ struct subject {
     settings chosen;
     chosen.nodes = nodes;
     chosen.keys = keyed(self);
+    chosen.keys.verify = [this, by = chosen.keys.verify](node_index who, bytes_view what,
+                                                         const signature& x) {
+      ++verified;
+      return by(who, what, x);
+    };
     it.emplace(chosen, recovered{tip(), disk, observe_only});
     tell(started{});
     for (node_index i = 0; i < 4; ++i)
@@ -496,6 +502,40 @@ BOOST_AUTO_TEST_CASE(s18_a_leader_puts_what_it_observed_into_its_next_block) {
   const auto block = proposed_on(leader, leader.genesis, {tip_of(0, 1)});
   BOOST_TEST_REQUIRE(block);
   BOOST_TEST((block->content.contradictions == std::vector{votes, batches}));
+}
+
+BOOST_AUTO_TEST_CASE(s18_one_liar_does_not_keep_out_what_others_did) {
+  subject leader(first_leader);
+  const auto liar = leader.other(0), another = leader.other(1);
+  for (view_number view = 2; view < 20; ++view)
+    hear_both(leader, two_votes(liar, view));
+  BOOST_TEST(leader.it->look().untold_evidence == 8u);
+  hear_both(leader, two_votes(another, 2));
+  BOOST_TEST(leader.it->look().untold_evidence == 9u);
+}
+
+BOOST_AUTO_TEST_CASE(s18_what_a_proposal_tells_is_verified_once_while_its_batches_are_missing) {
+  subject node(not_first_leader);
+  auto content = block_after(node.genesis, 1, {tip_of(0, 1)})->content;
+  content.contradictions = {two_votes(0, 3), two_votes(0, 4)};
+  const auto block = seal(keyed(first_leader), content);
+  node.hear(first_leader, proposal{block, {}});
+  BOOST_TEST(!node.effects<require_batches>().empty());
+  const auto before = node.verified;
+  for (int i = 0; i < 10; ++i)
+    node.tell(work_changed{{tip_of(0, 1)}}); // looks at the proposal again each time
+  BOOST_TEST(node.verified == before);
+  node.tell(batches_ready{block->id});
+  BOOST_TEST(node.voted(item_kind::notarize));
+}
+
+BOOST_AUTO_TEST_CASE(s18_a_proposal_that_slanders_gets_no_vote) {
+  subject node(not_first_leader);
+  auto content = block_after(node.genesis, 1, {tip_of(0, 1)})->content;
+  content.contradictions = {two_votes(0, 3)};
+  content.contradictions[0].second.signed_by.raw[0] ^= 1;
+  node.propose(seal(keyed(first_leader), content));
+  BOOST_TEST(!node.voted(item_kind::notarize));
 }
 
 BOOST_AUTO_TEST_CASE(s18_evidence_alone_is_no_work) {

@@ -98,6 +98,9 @@ BOOST_AUTO_TEST_CASE(an_expired_operation_gets_another_id_and_a_wrong_one_is_giv
   subject node;
   const auto first = node.look({attestation_for("a")});
   BOOST_TEST(node.execute(first[0].id, outcome::expired), "duties look again");
+  BOOST_TEST(node.look({attestation_for("a")}).empty(), "it rests before");
+  BOOST_TEST(*node.here->look_at_ms() == node.now_ms + node.chosen.retry_ms);
+  node.now_ms += node.chosen.retry_ms;
   const auto second = node.look({attestation_for("a")});
   BOOST_TEST_REQUIRE(second.size() == 1u);
   BOOST_TEST((second[0].id != first[0].id));
@@ -110,15 +113,45 @@ BOOST_AUTO_TEST_CASE(an_expired_operation_gets_another_id_and_a_wrong_one_is_giv
   BOOST_TEST(node.here->take_given_up().empty(), "it is told once");
 }
 
-BOOST_AUTO_TEST_CASE(attempts_end) {
+BOOST_AUTO_TEST_CASE(full_blocks_delay_it_more_and_more_and_never_end_it) {
   subject node;
-  for (std::uint32_t i = 0; i < node.chosen.attempts; ++i) {
-    const auto sent = node.look({attestation_for("a")});
+  std::set<operation_id> ids;
+  std::vector<std::int64_t> rests;
+  for (int i = 0; i < 20; ++i) {
+    auto sent = node.look({attestation_for("a")});
+    const auto from = node.now_ms;
+    if (i > 0) {
+      BOOST_TEST_REQUIRE(sent.empty());
+      node.now_ms = *node.here->look_at_ms();
+      rests.push_back(node.now_ms - from);
+      sent = node.look({attestation_for("a")});
+    }
     BOOST_TEST_REQUIRE(sent.size() == 1u);
+    BOOST_TEST(ids.insert(sent[0].id).second);
+    BOOST_TEST(node.execute(sent[0].id, outcome::block_full));
+  }
+  BOOST_TEST(rests[0] == 2'000);
+  BOOST_TEST(rests[1] == 4'000);
+  BOOST_TEST(rests.back() == 300'000);
+  BOOST_TEST(node.here->take_given_up().empty());
+}
+
+BOOST_AUTO_TEST_CASE(after_a_restart_it_goes_on_with_the_attempt_that_is_due) {
+  subject node;
+  for (int i = 0; i < 3; ++i) {
+    auto sent = node.look({attestation_for("a")});
+    if (sent.empty()) {
+      node.now_ms = *node.here->look_at_ms();
+      sent = node.look({attestation_for("a")});
+    }
     node.execute(sent[0].id, outcome::block_full);
   }
+  node.restart();
   BOOST_TEST(node.look({attestation_for("a")}).empty());
-  BOOST_TEST(node.here->take_given_up().size() == 1u);
+  node.now_ms = *node.here->look_at_ms();
+  const auto sent = node.look({attestation_for("a")});
+  BOOST_TEST_REQUIRE(sent.size() == 1u);
+  BOOST_TEST((sent[0].id == id_of(chain, 2, attestation_for("a"), 3)));
 }
 
 BOOST_AUTO_TEST_CASE(operations_of_other_lanes_are_not_its_own) {
@@ -153,8 +186,8 @@ BOOST_AUTO_TEST_CASE(only_so_many_are_under_way_together) {
 }
 
 BOOST_AUTO_TEST_CASE(few_operations_confirm_many_deliveries) {
-  BOOST_TEST(confirmations_of({}, 10).empty());
-  const auto runs = confirmations_of({7, 8, 9, 500, 1006, 1007, 1008, 9000}, 10);
+  BOOST_TEST(confirmations().of({}, 10).empty());
+  const auto runs = confirmations().of({7, 8, 9, 500, 1006, 1007, 1008, 9000}, 10);
   BOOST_TEST_REQUIRE(runs.size() == 3u);
   BOOST_TEST(runs[0].purpose == "deliveries 7 to 1006"); // a thousand numbers
   BOOST_TEST(runs[1].purpose == "deliveries 1007 to 1008");
@@ -165,7 +198,27 @@ BOOST_AUTO_TEST_CASE(few_operations_confirm_many_deliveries) {
               == value_map{{"first", std::int64_t{1007}},
                            {"last", std::int64_t{1008}},
                            {"state", "applied"}}));
-  BOOST_TEST(confirmations_of({1, 5000, 9000}, 2).size() == 2u);
+  BOOST_TEST(confirmations().of({1, 5000, 9000}, 2).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(what_arrives_while_a_confirmation_is_under_way_gets_one_of_its_own) {
+  confirmations inbox;
+  const auto purposes = [&](const std::vector<std::int64_t>& numbers, std::size_t limit = 10) {
+    std::vector<std::string> all;
+    for (const auto& each : inbox.of(numbers, limit))
+      all.push_back(each.purpose);
+    return all;
+  };
+  using texts = std::vector<std::string>;
+  BOOST_TEST(purposes({1, 2, 3}) == (texts{"deliveries 1 to 3"}));
+  BOOST_TEST(purposes({1, 2, 3, 4, 5}) == (texts{"deliveries 1 to 3", "deliveries 4 to 5"}));
+  BOOST_TEST(purposes({3, 4, 5, 6})
+                 == (texts{"deliveries 1 to 3", "deliveries 4 to 5", "deliveries 6 to 6"}),
+             "a run stays as it was given, though part of it is done");
+  BOOST_TEST(purposes({4, 6, 7})
+             == (texts{"deliveries 4 to 5", "deliveries 6 to 6", "deliveries 7 to 7"}));
+  BOOST_TEST(purposes({6, 8}, 1) == (texts{"deliveries 6 to 6"}));
+  BOOST_TEST(purposes({8, 9}) == (texts{"deliveries 8 to 9"}), "what there was no room for");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
