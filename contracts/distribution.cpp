@@ -33,8 +33,9 @@ return {
                  distributed_ms = number, deadline_ms = optional(number),
                  received_ms = optional(number), applied_ms = optional(number),
                  handed_over_ms = optional(number), handed_over_to = optional(text{max=160}),
-                 superseded_by = optional(number) },
-      index = { {"table", "record", "node", "account"}, {"node", "state"} },
+                 superseded_by = optional(number),
+                 late = optional(bool) }, -- handed over after its deadline
+      index = { {"table", "record", "node", "account"}, {"node", "state"}, {"late", "node"} },
       read = everyone,
     },
   },
@@ -44,7 +45,10 @@ return {
       first = number, last = number, state = one_of{"received", "applied"} } },
     -- By the account that took them.
     hand_over = { may = everyone, params = {
-      first = number, last = number, table = optional(text{max=129}) } },
+      first = number, last = number, table = optional(text{max=129}),
+      -- Which of them: a bit each, from first on, the lowest of the first byte before the next.
+      -- Left out: all that the account may take.
+      only = optional(bytes{max=125, min=1}) } },
   },
 }
 )lua";
@@ -251,8 +255,8 @@ static checked<void> for_each_open(transaction& on, const std::string& node,
   const auto first = number_in(given, "first"), last = number_in(given, "last");
   if (last < first || last - first >= most_at_once)
     return refuse(outcome::out_of_range, "last");
-  for (auto number = first; number <= last; ++number) {
-    const auto row = on.get("distribution.deliveries", {node, number});
+  for (std::int64_t i = 0; i <= last - first; ++i) { // the last number there is has no next
+    const auto row = on.get("distribution.deliveries", {node, first + i});
     if (!row) return row.error();
     if (!*row || !is_open(**row)) continue;
     if (auto good = change(**row); !good) return good;
@@ -285,19 +289,33 @@ static checked<void> confirm(transaction& on, const value_map& given) {
                        });
 }
 
+/// Whether the delivery of this number is among those that were named.
+static bool is_named_in(const value* only, std::int64_t place) {
+  if (only == nullptr || only->is_null()) return true;
+  const auto& bits = *only->as<bytes>();
+  const auto at = static_cast<std::size_t>(place / 8);
+  return at < bits.size() && (bits[at] >> (place % 8) & 1) != 0;
+}
+
 static checked<void> hand_over(transaction& on, const value_map& given) {
   if (!on.facts().caller.empty()) return refuse(outcome::forbidden, "hand_over");
   const auto& who = on.facts().who;
-  const auto& only = text_in(given, "table");
-  return for_each_open(on, std::string(who.node), given,
-                       [&](const value_map& delivery) -> checked<void> {
-                         const auto& table = text_in(delivery, "table");
-                         if (!may_take(on.rules().find_table(table), delivery, who)) return {};
-                         if (!only.empty() && only != table) return {};
-                         auto row = reached(on, delivery, "handed_over");
-                         put(row, "handed_over_to", full_name(who));
-                         return on.put("distribution.deliveries", row);
-                       });
+  const auto& of_table = text_in(given, "table");
+  const auto* only = find(given, "only");
+  const auto first = number_in(given, "first");
+  return for_each_open(
+      on, std::string(who.node), given, [&](const value_map& delivery) -> checked<void> {
+        const auto& table = text_in(delivery, "table");
+        if (!may_take(on.rules().find_table(table), delivery, who)) return {};
+        if (!of_table.empty() && of_table != table) return {};
+        if (!is_named_in(only, number_in(delivery, "number") - first)) return {};
+        auto row = reached(on, delivery, "handed_over");
+        put(row, "handed_over_to", full_name(who));
+        const auto* deadline = find(delivery, "deadline_ms");
+        if (deadline != nullptr && on.facts().time_ms > *deadline->as<std::int64_t>())
+          put(row, "late", true);
+        return on.put("distribution.deliveries", row);
+      });
 }
 
 bool may_take(const table* of, const value_map& delivery, const actor& who) {

@@ -20,6 +20,9 @@ namespace distribution = contracts::distribution;
 constexpr std::string_view table_name = "distribution.deliveries";
 constexpr std::uint64_t usual_page = 100;
 constexpr std::uint64_t longest_wait_ms = 60'000;
+/// A page ends behind the row that passes this, however many rows were asked for.
+constexpr std::size_t usual_page_bytes = std::size_t{4} << 20;
+constexpr std::chrono::milliseconds look_again{100};
 
 /// What a subscriber asks for.
 struct wanted_page {
@@ -30,7 +33,8 @@ struct wanted_page {
 
 std::variant<wanted_page, refusal> read_wanted(const call& from) {
   wanted_page page;
-  const auto after = gateway::number_in(from, "after", 0, 0, INT64_MAX);
+  const auto after =
+      gateway::number_in(from, "after", 0, 0, INT64_MAX - distribution::most_at_once);
   if (const auto* bad = std::get_if<refusal>(&after)) return *bad;
   if (from.find("after") != nullptr)
     page.after = static_cast<std::int64_t>(std::get<std::uint64_t>(after));
@@ -118,6 +122,7 @@ inbox_page read_inbox(const reading_call& from) {
   for (const auto& each : *rows) {
     const auto delivery = contracts::stored_row(each.row);
     if (text_in(delivery, "node") != from.node.node || taken == page.limit
+        || body.size() > usual_page_bytes
         || number_in(delivery, "number") > *after + distribution::most_at_once)
       break;
     next = number_in(delivery, "number");
@@ -171,8 +176,56 @@ void service::wake_subscribers(const execution& what) {
   const auto changed = std::any_of(what.changes.begin(), what.changes.end(),
                                    [](const change& x) { return x.table == table_name; });
   if (!changed) return;
-  for (const auto& who : deliveries_.all())
-    if (!hooks_.run([self = shared_from_this(), who] { self->deliver(who); })) deliver(who);
+  look_for_subscribers();
+}
+
+/// One task looks for all of them, and for all blocks until it begins. Never on the thread that
+/// executes blocks: if there is no room for the task it is tried again.
+void service::look_for_subscribers() {
+  if (looking_.exchange(true)) return;
+  const bool taken = hooks_.run([self = shared_from_this()] {
+    self->looking_ = false; // before the look: a block that comes now needs another one
+    for (const auto& who : self->deliveries_.all())
+      self->deliver(who);
+  });
+  if (taken) return;
+  looking_ = false;
+  look_missed_ = true;
+  hooks_.wake_at(std::chrono::steady_clock::now() + look_again);
+}
+
+/// {"numbers": [18, 20]} as the operation names them: first, last, and which between.
+static std::optional<refusal> name_numbers(boost::json::object& given) {
+  const auto bad = [] {
+    return refuse_as(errc::malformed,
+                     "\"numbers\" is a list of 1 to 1000 numbers of "
+                     "deliveries that ascend, within a thousand of each other");
+  };
+  const auto* found = given.if_contains("numbers");
+  if (found == nullptr) return std::nullopt;
+  const auto* list = found->if_array();
+  if (list == nullptr || list->empty() || given.contains("first") || given.contains("last")
+      || given.contains("only"))
+    return bad();
+  const auto* first = list->front().if_int64();
+  std::int64_t last = -1;
+  bytes which;
+  for (const auto& each : *list) {
+    const auto* number = each.if_int64();
+    if (first == nullptr || number == nullptr || *number <= last
+        || *number - *first >= distribution::most_at_once)
+      return bad();
+    last = *number;
+    const auto place = static_cast<std::size_t>(last - *first);
+    which.resize(place / 8 + 1);
+    which[place / 8] = static_cast<std::uint8_t>(which[place / 8] | 1u << place % 8);
+  }
+  const auto from = *first;
+  given.erase("numbers");
+  given["first"] = from;
+  given["last"] = last;
+  given["only"] = to_hex(which);
+  return std::nullopt;
 }
 
 /// An acknowledgement is an operation of the account that took the rows.
@@ -185,6 +238,7 @@ void service::acknowledge(const admitted& what, request from, const answer_funct
   if (failure || !given.is_object())
     return answer(problem(refuse_as(
         errc::malformed, "an acknowledgement is an object: {\"first\": 1, \"last\": 17}")));
+  if (const auto bad = name_numbers(given.get_object())) return answer(problem(*bad));
   json::object operation{{"contract", "distribution"}, {"action", "hand_over"}};
   if (auto* id = given.get_object().if_contains("id")) {
     operation["id"] = *id;

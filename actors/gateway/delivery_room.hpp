@@ -1,12 +1,13 @@
 // Subscribers whose inbox holds nothing new: they wait for a block that changes it, or for
-// their time. Bounded. Owned by `service`; any thread (one mutex, never held while an answer is
-// made).
+// their time. Bounded, in all and for each account, so that none keeps out the others. Owned by
+// `service`; any thread (one mutex, never held while an answer is made).
 #pragma once
 
 #include "actors/gateway/http.hpp"
 #include "actors/gateway/json_in.hpp"
 #include "actors/gateway/router.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <list>
 #include <memory>
@@ -27,12 +28,15 @@ class delivery_room {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  explicit delivery_room(std::size_t most) : most_(most) {}
+  delivery_room(std::size_t most, std::size_t most_each) : most_(most), most_each_(most_each) {}
 
-  /// False if the room is full.
+  /// False if the room is full, or holds too many of this account.
   bool enter(const subscriber_ptr& who) {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() >= most_) return false;
+    const auto own = std::count_if(waiting_.begin(), waiting_.end(), [&](const auto& each) {
+      return each->who.name == who->who.name;
+    });
+    if (waiting_.size() >= most_ || static_cast<std::size_t>(own) >= most_each_) return false;
     waiting_.push_back(who);
     return true;
   }
@@ -67,7 +71,7 @@ public:
   }
 
 private:
-  const std::size_t most_;
+  const std::size_t most_, most_each_;
   mutable std::mutex mutex_;
   std::list<subscriber_ptr> waiting_;
 };

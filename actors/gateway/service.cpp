@@ -31,6 +31,10 @@ response unauthorised(bool allowed_to_fail) {
 
 response stopping() { return problem(refuse_as(errc::unavailable, "the node is stopping")); }
 
+response too_busy() {
+  return problem({503, "overloaded", "too many requests wait for this node; try again"});
+}
+
 response plain(unsigned status, std::string body) {
   auto out = json_answer(std::move(body), status);
   out.content_type = "text/plain; charset=utf-8";
@@ -41,7 +45,8 @@ response plain(unsigned status, std::string body) {
 
 service::service(backend node, service_settings settings, service_hooks hooks)
     : node_(std::move(node)), settings_(settings), hooks_(std::move(hooks)),
-      room_(settings.waiting_operations), deliveries_(settings.waiting_subscribers) {}
+      room_(settings.waiting_operations),
+      deliveries_(settings.waiting_subscribers, settings.waiting_subscribers_each) {}
 
 std::variant<service::admitted, response> service::admit(const request& head) {
   auto routed = route(head.method, head.target);
@@ -96,8 +101,7 @@ void service::handle(request what, answer_function given) {
   const bool taken = hooks_.run([self = shared_from_this(), parts, answer] {
     self->perform(parts->what, parts->from, answer);
   });
-  if (!taken)
-    answer(problem({503, "overloaded", "too many requests wait for this node; try again"}));
+  if (!taken) answer(too_busy());
 }
 
 void service::perform(const admitted& what, const request& from,
@@ -171,7 +175,8 @@ void service::expire(std::chrono::steady_clock::time_point now) {
     finish(*who, ending::timed_out);
   for (const auto& who : deliveries_.expire(now))
     if (!hooks_.run([self = shared_from_this(), who] { self->end_waiting(who); }))
-      end_waiting(who);
+      who->answer(too_busy());
+  if (look_missed_.exchange(false)) look_for_subscribers();
   if (const auto next = room_.next_deadline()) hooks_.wake_at(*next);
   if (const auto next = deliveries_.next_deadline()) hooks_.wake_at(*next);
 }

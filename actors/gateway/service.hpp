@@ -20,6 +20,7 @@ struct service_settings {
   std::size_t waiting_operations = 200'000; ///< of all requests together
   std::size_t request_lines = 10'000;
   std::size_t waiting_subscribers = 1000;
+  std::size_t waiting_subscribers_each = 50; ///< of one account
 };
 
 struct service_hooks {
@@ -99,6 +100,7 @@ private:
   void deliver(const subscriber_ptr& who);
   void end_waiting(const subscriber_ptr& who);
   void wake_subscribers(const execution& what);
+  void look_for_subscribers();
 
   // chain.cpp
   response metrics() const;
@@ -109,6 +111,8 @@ private:
   const service_hooks hooks_;
   waiting_room room_;
   delivery_room deliveries_;
+  std::atomic<bool> looking_{false}; ///< a task that looks for subscribers has not begun yet
+  std::atomic<bool> look_missed_{false}; ///< there was no room for one
   recent_ids recent_{100'000};
   failure_limiter failures_;
   std::atomic<bool> draining_{false};

@@ -182,4 +182,17 @@ BOOST_AUTO_TEST_CASE(numbers_and_durations_are_for_people) {
   BOOST_TEST(duration_text(std::chrono::milliseconds(245'000)) == "4 min 5 s");
 }
 
+BOOST_AUTO_TEST_CASE(balances_are_added_up_exactly) {
+  const auto sum = [](const std::string& accounts) {
+    const auto list = *parse_json(accounts);
+    return sum_of_balances({list.as_array().begin(), list.as_array().end()}).value_or("none");
+  };
+  BOOST_TEST(sum("[]") == "0.0000");
+  BOOST_TEST(sum(R"([{"balance":"-12.5000"},{"balance":"12.4999"},{"balance":"0.0001"}])")
+             == "0.0000");
+  BOOST_TEST(sum(R"([{"balance":"-12.5000"},{"balance":"12.5001"}])") == "0.0001");
+  BOOST_TEST(sum(R"([{"balance":"twelve"}])") == "none");
+  BOOST_TEST(sum(R"([{"balance":"900000000000000"},{"balance":"900000000000000"}])") == "none");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -143,6 +143,23 @@ BOOST_AUTO_TEST_CASE(one_confirmation_covers_many_deliveries) {
   BOOST_TEST(why(confirm("east", 3, 2, "applied")) == outcome::out_of_range);
 }
 
+BOOST_AUTO_TEST_CASE(what_was_not_named_is_not_handed_over) {
+  for (const std::string id : {"A1", "A2"})
+    must(distribute("orders", {id}, {{"node", "coop"}}));
+  must(distribute("orders", {"A1"}, {{"account", "clerk@coop"}}));
+  must(act("distribution", "coop", "hand_over",
+           {{"first", n(1)}, {"last", n(3)}, {"only", bytes{0x05}}}));
+  BOOST_TEST(state("coop", 1) == "handed_over");
+  BOOST_TEST(state("coop", 2) == "pending");
+  BOOST_TEST(state("coop", 3) == "handed_over");
+}
+
+BOOST_AUTO_TEST_CASE(the_last_number_there_is_ends_a_run) {
+  const auto last = std::numeric_limits<std::int64_t>::max();
+  must(hand_over("coop", last - 1, last));
+  must(confirm("coop", last, last, "applied"));
+}
+
 BOOST_AUTO_TEST_CASE(only_the_node_itself_confirms) {
   must(distribute("orders", {"A1"}, {{"node", "east"}}));
   BOOST_TEST(why(confirm("east", 1, 1, "applied", "clerk")) == outcome::forbidden);

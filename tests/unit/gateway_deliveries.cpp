@@ -154,6 +154,91 @@ BOOST_AUTO_TEST_CASE(an_acknowledgement_is_an_operation_of_the_account_that_took
   BOOST_TEST(at.node.pending.empty());
 }
 
+BOOST_AUTO_TEST_CASE(an_acknowledgement_may_name_its_deliveries_one_by_one) {
+  inbox at;
+  for (const auto* code : {"4301", "4302"})
+    at.distribute_city(code);
+  at.distribute("cities", "4301", {{"account", "reader@hq"}});
+  const auto ack = [&](const std::string& numbers) {
+    return at.ask("POST", "/v1/deliveries/ack", "{\"numbers\":" + numbers + "}");
+  };
+  const auto good = ack("[2,12]");
+  BOOST_TEST_REQUIRE(at.node.pending.size() == 1u);
+  BOOST_TEST((at.node.pending.front().arguments
+              == make_row({{"first", std::int64_t{2}},
+                           {"last", std::int64_t{12}},
+                           {"only", bytes{0x01, 0x04}}})));
+  at.node.pending.clear();
+  for (const auto* bad : {"[]", "[2,2]", "[3,2]", "[-1]", "[\"2\"]", "7", "[1,1001]"})
+    BOOST_TEST(ack(bad).get().status == 400u, bad);
+  BOOST_TEST(at.ask("POST", "/v1/deliveries/ack", R"({"numbers":[1],"first":1})").get().status
+             == 400u);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_ends_when_it_is_long_enough) {
+  inbox at;
+  auto all = *at.node.contract_list;
+  const auto big =
+      contracts::parse(R"(return { contract = "big", version = 1, tables = { notes = {
+    key = {"id"}, fields = { id = int64{}, words = text{max=200000} },
+    read = {"hq"} } } })",
+                       "big.lua");
+  BOOST_TEST_REQUIRE(big.has_value());
+  all.push_back(*big);
+  at.node.contract_list = std::make_shared<std::vector<contracts::contract>>(std::move(all));
+  contract_executor::genesis_facts facts;
+  facts.nodes = {{"hq", contracts::tier::level1}};
+  facts.accounts = {{"operator", "hq", {}}, {"reader", "hq", {}}};
+  facts.contracts = {{*big, "", nullptr}};
+  at.node.executor.emplace(contract_executor::machine::make(std::move(facts)).value());
+  for (std::int64_t id = 1; id <= 30; ++id)
+    at.in_next_block([&](contracts::transaction& on) {
+      BOOST_TEST_REQUIRE(
+          on.put("big.notes", make_row({{"id", id}, {"words", std::string(200'000, 'x')}}))
+              .has_value());
+      const auto asked = distribution::request_from("big", "notes", {id}, {{"node", "hq"}}, 1);
+      BOOST_TEST_REQUIRE(distribution::distribute(on, *asked).has_value());
+    });
+  const auto first = at.get("/v1/deliveries?limit=1000");
+  BOOST_TEST(first.get().body.size() > 4'000'000u);
+  BOOST_TEST(first.get().body.size() < 4'600'000u);
+  const auto next = first.json().at("next").to_number<int>();
+  const auto second = at.get("/v1/deliveries?after=" + std::to_string(next)).json();
+  BOOST_TEST(first.json().at("deliveries").as_array().size()
+                 + second.at("deliveries").as_array().size()
+             == 30u);
+}
+
+BOOST_AUTO_TEST_CASE(a_subscriber_is_not_answered_on_the_thread_that_executes) {
+  inbox at;
+  const auto answer = at.get("/v1/deliveries?after=0&wait_ms=60000");
+  at.room_for_tasks = false;
+  at.wake.reset();
+  at.distribute_city("4301");
+  BOOST_TEST(!answer.there());
+  BOOST_TEST_REQUIRE(at.wake.has_value());
+  at.core->expire(*at.wake);
+  BOOST_TEST(!answer.there()); // still none
+  at.room_for_tasks = true;
+  at.core->expire(*at.wake);
+  BOOST_TEST(inbox::shown(answer.json()) == "1 4301; next 1");
+}
+
+BOOST_AUTO_TEST_CASE(one_account_does_not_keep_out_the_others) {
+  service_settings small;
+  small.waiting_subscribers_each = 2;
+  inbox at(small);
+  const auto first = at.get("/v1/deliveries?wait_ms=5000");
+  const auto second = at.get("/v1/deliveries?wait_ms=5000");
+  BOOST_TEST(at.get("/v1/deliveries?wait_ms=5000").get().status == 429u);
+  const auto other = at.get("/v1/deliveries?wait_ms=5000", reader_token);
+  BOOST_TEST(!other.there());
+  at.distribute_city("4301");
+  BOOST_TEST(first.there());
+  BOOST_TEST(second.there());
+  BOOST_TEST(other.there());
+}
+
 BOOST_AUTO_TEST_CASE(those_who_wait_are_bounded_and_a_stopping_node_answers_them) {
   service_settings small;
   small.waiting_subscribers = 1;
@@ -162,6 +247,7 @@ BOOST_AUTO_TEST_CASE(those_who_wait_are_bounded_and_a_stopping_node_answers_them
   BOOST_TEST(at.get("/v1/deliveries?wait_ms=5000").get().status == 429u);
   BOOST_TEST(at.get("/v1/deliveries?wait_ms=60001").get().status == 400u);
   BOOST_TEST(at.get("/v1/deliveries?after=x").get().status == 400u);
+  BOOST_TEST(at.get("/v1/deliveries?after=9223372036854775807").get().status == 400u);
   BOOST_TEST(!first.there());
   at.core->drain(std::chrono::milliseconds(0));
   BOOST_TEST(inbox::shown(first.json()) == "; next 0");

@@ -189,7 +189,8 @@ class desk {
 public:
   explicit desk(service_settings settings = {})
       : core(std::make_shared<service>(node.as_backend(), settings,
-                                       service_hooks{[](std::function<void()> task) {
+                                       service_hooks{[this](std::function<void()> task) {
+                                                       if (!room_for_tasks) return false;
                                                        task();
                                                        return true;
                                                      },
@@ -240,6 +241,7 @@ public:
 
   static constexpr const char* ndjson = "application/x-ndjson";
   test_node node;
+  bool room_for_tasks = true;
   std::optional<std::chrono::steady_clock::time_point> wake;
   std::shared_ptr<service> core;
 };

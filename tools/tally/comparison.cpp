@@ -1,5 +1,7 @@
 #include "tools/tally/comparison.hpp"
 
+#include "messages/value.hpp"
+
 #include <algorithm>
 #include <set>
 
@@ -88,6 +90,17 @@ comparison compare(const std::vector<node_digest>& nodes) {
                                 + execution.substr(0, 12));
   out.identical = out.differences.empty();
   return out;
+}
+
+std::optional<std::string> sum_of_balances(const std::vector<json::value>& accounts) {
+  constexpr std::uint8_t scale = 4; // of all amounts in settlement's tables
+  decimal sum{0, scale};
+  for (const auto& each : accounts) {
+    const auto balance = decimal::from_text(text_at(each, "balance"), scale);
+    if (!balance || __builtin_add_overflow(sum.units, balance->units, &sum.units))
+      return std::nullopt;
+  }
+  return sum.to_text();
 }
 
 } // namespace tallymesh::tally

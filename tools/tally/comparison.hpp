@@ -34,4 +34,8 @@ struct comparison {
 /// What most nodes say is the measure; whoever says otherwise is named.
 comparison compare(const std::vector<node_digest>& nodes);
 
+/// The balances of one currency's accounts, added up: "0.0000". Nothing if one is no number, or
+/// the sum is none.
+std::optional<std::string> sum_of_balances(const std::vector<json::value>& accounts);
+
 } // namespace tallymesh::tally

@@ -1,6 +1,5 @@
 // `tally contract …`: writing contracts and bringing them into the mesh.
 #include "contracts/trial.hpp"
-#include "tools/tally/actions.hpp"
 #include "tools/tally/command.hpp"
 #include "tools/tally/contract_files.hpp"
 #include "tools/tally/operations.hpp"

@@ -1,8 +1,8 @@
 // `tally distribute`: a record to its recipients. `tally deliveries`: which record has reached
 // whom, and what is late.
 #include "contracts/contract.hpp"
-#include "tools/tally/actions.hpp"
 #include "tools/tally/loader.hpp"
+#include "tools/tally/operations.hpp"
 #include "tools/tally/output.hpp"
 #include "tools/tally/rows.hpp"
 
@@ -19,6 +19,7 @@ struct delivery_options {
   place where;
   std::string table, recipient;
   bool late = false;
+  std::uint64_t most = 1000;
 };
 
 /// More recipients than this are no columns that a person can read.
@@ -46,42 +47,103 @@ struct record {
   auto operator<=>(const record&) const = default;
 };
 
-/// The newest delivery of each record to each recipient.
-struct matrix {
-  std::set<std::string> recipients;
-  std::map<record, std::map<std::string, delivery>> records;
-};
+using by_recipient = std::map<std::string, delivery>;
 
 std::string recipient_of(const json::value& row) {
   const auto account = text_at(row, "account");
   return (account.empty() ? "" : account + "@") + text_at(row, "node");
 }
 
-matrix matrix_of(const std::vector<json::value>& rows, const delivery_options& options) {
-  matrix made;
-  for (const auto& each : rows) {
-    const auto to = recipient_of(each);
-    if (!options.recipient.empty() && options.recipient != to
-        && options.recipient != text_at(each, "node"))
-      continue;
-    auto& newest = made.records[{text_at(each, "table"), text_at(each, "row")}][to];
-    if (number_at(each, "number") < newest.number) continue;
-    newest = {text_at(each, "state"), number_at(each, "number"), number_at(each, "deadline_ms"),
-              number_at(each, "handed_over_ms")};
-    made.recipients.insert(to);
+/// The newest delivery of each record to each recipient; of a limited number of records, those
+/// that were distributed last.
+class matrix {
+public:
+  explicit matrix(const delivery_options& options) : options_(options) {}
+
+  void add(const json::value& row) {
+    const auto to = recipient_of(row);
+    if (!options_.recipient.empty() && options_.recipient != to
+        && options_.recipient != text_at(row, "node"))
+      return;
+    if (!options_.table.empty() && options_.table != text_at(row, "table")) return;
+    auto& [height, deliveries] = all_[{text_at(row, "table"), text_at(row, "row")}];
+    height = std::max(height, number_at(row, "height"));
+    auto& newest = deliveries[to];
+    if (number_at(row, "number") >= newest.number)
+      newest = {text_at(row, "state"), number_at(row, "number"), number_at(row, "deadline_ms"),
+                number_at(row, "handed_over_ms")};
+    if (all_.size() > 2 * options_.most) keep_newest();
   }
-  return made;
+  void finish() {
+    if (all_.size() > options_.most) keep_newest();
+    for (const auto& [what, held] : all_) {
+      records[what] = held.second;
+      for (const auto& [to, ignored] : held.second)
+        recipients.insert(to);
+    }
+  }
+
+  std::map<record, by_recipient> records;
+  std::set<std::string> recipients;
+  bool cut = false; ///< there were more
+
+private:
+  void keep_newest() {
+    cut = true;
+    std::vector<std::int64_t> heights;
+    for (const auto& [what, held] : all_)
+      heights.push_back(held.first);
+    const auto last_kept = heights.begin() + static_cast<std::ptrdiff_t>(options_.most - 1);
+    std::nth_element(heights.begin(), last_kept, heights.end(), std::greater<>());
+    const auto lowest = *last_kept;
+    std::erase_if(all_, [&](const auto& each) { return each.second.first < lowest; });
+    // Of the lowest height there may be more than have room.
+    for (auto at = all_.begin(); at != all_.end() && all_.size() > options_.most;)
+      at = at->second.first == lowest ? all_.erase(at) : std::next(at);
+  }
+
+  const delivery_options& options_;
+  std::map<record, std::pair<std::int64_t, by_recipient>> all_; ///< with the newest height
+};
+
+constexpr const char* deliveries_table = "distribution.deliveries";
+
+/// Of one recipient's node, of one table, or all: whatever the table's own order finds fastest.
+result<void> read_all(http_client& client, const delivery_options& options, matrix& into) {
+  std::vector<std::pair<std::string, std::string>> conditions;
+  if (!options.recipient.empty())
+    conditions.emplace_back("node", options.recipient.substr(options.recipient.find('@') + 1));
+  else if (!options.table.empty())
+    conditions.emplace_back("table", options.table);
+  return each_row(client, deliveries_table, where_text(conditions), [&](const auto& row) {
+    into.add(row);
+    return true;
+  });
 }
 
-void keep_late(matrix& all, std::int64_t now) {
-  std::set<std::string> concerned;
-  for (auto& [what, by_recipient] : all.records) {
-    std::erase_if(by_recipient, [&](const auto& one) { return !one.second.late(now); });
-    for (const auto& [to, ignored] : by_recipient)
-      concerned.insert(to);
-  }
-  std::erase_if(all.records, [](const auto& each) { return each.second.empty(); });
-  all.recipients = std::move(concerned);
+/// What is under way past its deadline, and what was handed over after it: found by indexes, so
+/// that it does not matter how much was ever distributed.
+result<void> read_late(http_client& client, std::int64_t now, matrix& into) {
+  const auto add_if_late = [&](const json::value& row) {
+    const delivery x{text_at(row, "state"), number_at(row, "number"),
+                     number_at(row, "deadline_ms"), number_at(row, "handed_over_ms")};
+    if (x.late(now)) into.add(row);
+    return true;
+  };
+  if (auto good =
+          each_row(client, deliveries_table, where_text({{"late", "true"}}), add_if_late);
+      !good)
+    return good;
+  const auto inboxes = list_table(client, "distribution.inboxes");
+  if (!inboxes) return inboxes.error();
+  for (const auto& inbox : *inboxes)
+    for (const auto* state : {"pending", "received", "applied"})
+      if (auto good = each_row(client, deliveries_table,
+                               where_text({{"node", text_at(inbox, "node")}, {"state", state}}),
+                               add_if_late);
+          !good)
+        return good;
+  return {};
 }
 
 cell cell_of(const delivery& x, std::int64_t now) {
@@ -97,12 +159,12 @@ void print_columns(const matrix& all, std::int64_t now) {
   for (const auto& each : all.recipients)
     columns.push_back({each});
   std::vector<std::vector<cell>> lines;
-  for (const auto& [what, by_recipient] : all.records) {
+  for (const auto& [what, deliveries] : all.records) {
     auto& line = lines.emplace_back();
     line = {what.table, what.row};
     for (const auto& each : all.recipients) {
-      const auto found = by_recipient.find(each);
-      line.push_back(found == by_recipient.end() ? cell("-") : cell_of(found->second, now));
+      const auto found = deliveries.find(each);
+      line.push_back(found == deliveries.end() ? cell("-") : cell_of(found->second, now));
     }
   }
   print_table(std::cout, columns, lines);
@@ -111,15 +173,15 @@ void print_columns(const matrix& all, std::int64_t now) {
 /// One line a record: how many are how far, and who is late.
 void print_counts(const matrix& all, std::int64_t now) {
   std::vector<std::vector<cell>> lines;
-  for (const auto& [what, by_recipient] : all.records) {
+  for (const auto& [what, deliveries] : all.records) {
     std::map<std::string, std::size_t> count;
     std::string late;
-    for (const auto& [to, each] : by_recipient) {
+    for (const auto& [to, each] : deliveries) {
       ++count[each.state];
       if (each.late(now)) late += (late.empty() ? "" : ", ") + to;
     }
     lines.push_back(
-        {what.table, what.row, std::to_string(by_recipient.size()),
+        {what.table, what.row, std::to_string(deliveries.size()),
          std::to_string(count["pending"]), std::to_string(count["received"]),
          std::to_string(count["applied"]), std::to_string(count["handed_over"]),
          cell(late.empty() ? "-" : late, late.empty() ? colour::none : colour::red)});
@@ -138,8 +200,8 @@ void print_counts(const matrix& all, std::int64_t now) {
 
 json::array as_json(const matrix& all, std::int64_t now) {
   json::array out;
-  for (const auto& [what, by_recipient] : all.records)
-    for (const auto& [to, each] : by_recipient)
+  for (const auto& [what, deliveries] : all.records)
+    for (const auto& [to, each] : deliveries)
       out.push_back(json::object{{"table", what.table},
                                  {"row", what.row},
                                  {"recipient", to},
@@ -154,13 +216,11 @@ exit_code run_deliveries(const delivery_options& options, const invocation& told
   const auto at = find_gateway(options.where);
   if (!at) return report(at.error());
   http_client client(at->target);
-  std::vector<std::pair<std::string, std::string>> conditions;
-  if (!options.table.empty()) conditions.emplace_back("table", options.table);
-  const auto rows = all_rows(client, "distribution.deliveries", conditions);
-  if (!rows) return report(rows.error());
   const auto now = now_ms();
-  auto all = matrix_of(*rows, options);
-  if (options.late) keep_late(all, now);
+  matrix all(options);
+  const auto read = options.late ? read_late(client, now, all) : read_all(client, options, all);
+  if (!read) return report(read.error());
+  all.finish();
   if (told.json())
     print_json(as_json(all, now));
   else if (all.records.empty())
@@ -169,6 +229,10 @@ exit_code run_deliveries(const delivery_options& options, const invocation& told
     print_columns(all, now);
   else
     print_counts(all, now);
+  if (all.cut)
+    std::cerr << "only the " << options.most
+              << " records that were distributed last; narrow it by --table, --recipient or "
+                 "--late, or raise --most\n";
   return options.late && !all.records.empty() ? exit_code::differs : exit_code::ok;
 }
 
@@ -236,6 +300,8 @@ void add_deliveries(command& program) {
   deliveries.option("--table", options->table, "Only records of this table: contract.table");
   deliveries.option("--recipient", options->recipient, "Only this node or account@node");
   deliveries.flag("--late", options->late, "Only what is late");
+  deliveries.option("--most", options->most, "Records to show, the last distributed ones", 1,
+                    1'000'000);
   options->where.declare(deliveries, true);
   deliveries.on_run(
       [options](const invocation& told) { return run_deliveries(*options, told); });

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <iostream>
 #include <unistd.h>
 
@@ -151,6 +152,15 @@ std::string duration_text(std::chrono::milliseconds x) {
     std::snprintf(text, sizeof text, "%lld h %lld min", static_cast<long long>(ms / 3'600'000),
                   static_cast<long long>(ms / 60'000 % 60));
   return text;
+}
+
+std::string time_text(std::int64_t ms) {
+  const auto seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm parts{};
+  char text[64];
+  if (ms <= 0 || ::localtime_r(&seconds, &parts) == nullptr) return "-";
+  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+  return std::string(text, size);
 }
 
 progress::progress(std::string what, std::uint64_t total)

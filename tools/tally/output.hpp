@@ -41,6 +41,8 @@ void print_table(std::ostream& out, const std::vector<column>& columns,
 std::string grouped(std::uint64_t number);
 /// "850 ms", "12.3 s", "4 min 5 s", "3 h 12 min"
 std::string duration_text(std::chrono::milliseconds x);
+/// "2026-11-24 06:05:18" in local time, of milliseconds since 1970; "-" for 0.
+std::string time_text(std::int64_t ms);
 
 /// A bar on a terminal, else a line every five seconds; nothing in the first second.
 class progress {

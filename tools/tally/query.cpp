@@ -1,5 +1,4 @@
 // `tally get`, `list`, `history` and `trace`.
-#include "tools/tally/actions.hpp"
 #include "tools/tally/loader.hpp"
 #include "tools/tally/output.hpp"
 

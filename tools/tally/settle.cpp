@@ -1,6 +1,6 @@
 // `tally settle …`: balances, periods, statements, and what parties say about them.
 #include "messages/value.hpp"
-#include "tools/tally/actions.hpp"
+#include "tools/tally/operations.hpp"
 #include "tools/tally/output.hpp"
 
 #include <algorithm>
@@ -54,13 +54,13 @@ struct currency_facts {
 };
 
 result<currency_facts> currencies(http_client& client) {
-  const auto rows = all_rows(client, "settlement.currencies");
+  const auto rows = list_table(client, "settlement.currencies");
   if (!rows) return rows.error();
   currency_facts known;
   for (const auto& each : *rows)
     known.decimals[text_at(each, "currency")] =
         static_cast<std::size_t>(std::clamp<std::int64_t>(number_at(each, "decimals"), 0, 4));
-  const auto book = all_rows(client, "settlement.book");
+  const auto book = list_table(client, "settlement.book");
   if (!book) return book.error();
   if (!book->empty()) known.first = text_at(book->front(), "currency");
   return known;
@@ -86,7 +86,7 @@ public:
     return money_text(amount, found == known_.decimals.end() ? 4 : found->second);
   }
   std::string default_limit(const std::string& of) {
-    const auto rows = all_rows(client, "settlement.currencies");
+    const auto rows = list_table(client, "settlement.currencies");
     for (const auto& each : rows ? *rows : std::vector<json::value>())
       if (text_at(each, "currency") == of) return text_at(each, "limit");
     return "0";
@@ -117,7 +117,7 @@ exit_code print(const invocation& told, const std::vector<json::value>& rows,
 exit_code run_balances(const settle_options& options, const invocation& told) {
   auto on = view::open(options);
   if (!on) return report(on.error());
-  auto rows = all_rows(on->client, "settlement.accounts");
+  auto rows = list_table(on->client, "settlement.accounts");
   if (!rows) return report(rows.error());
   if (!options.currency.empty())
     std::erase_if(*rows, [&](const json::value& x) {
@@ -153,7 +153,7 @@ exit_code run_balances(const settle_options& options, const invocation& told) {
 exit_code run_periods(const settle_options& options, const invocation& told) {
   auto on = view::open(options);
   if (!on) return report(on.error());
-  const auto rows = all_rows(on->client, "settlement.periods");
+  const auto rows = list_table(on->client, "settlement.periods");
   if (!rows) return report(rows.error());
   std::vector<std::vector<cell>> lines;
   for (const auto& each : *rows)
@@ -177,9 +177,9 @@ std::vector<json::value> of_period(std::vector<json::value> rows, const std::str
 exit_code run_netting(const settle_options& options, const invocation& told) {
   auto on = view::open(options);
   if (!on) return report(on.error());
-  auto positions = all_rows(on->client, "settlement.positions");
+  auto positions = list_table(on->client, "settlement.positions");
   if (!positions) return report(positions.error());
-  auto payments = all_rows(on->client, "settlement.payments");
+  auto payments = list_table(on->client, "settlement.payments");
   if (!payments) return report(payments.error());
   *positions = of_period(std::move(*positions), options.period, options.currency);
   *payments = of_period(std::move(*payments), options.period, options.currency);
@@ -222,7 +222,7 @@ exit_code run_netting(const settle_options& options, const invocation& told) {
 exit_code run_statements(const settle_options& options, const invocation& told) {
   auto on = view::open(options);
   if (!on) return report(on.error());
-  auto rows = all_rows(on->client, "settlement.statements");
+  auto rows = list_table(on->client, "settlement.statements");
   if (!rows) return report(rows.error());
   *rows = of_period(std::move(*rows), options.period, options.currency);
   std::vector<std::vector<cell>> lines;
@@ -254,15 +254,21 @@ result<std::vector<json::value>> entries_between(view& on, const settle_options&
   std::vector<json::value> all;
   for (const auto& [payer, payee] :
        {std::pair(options.first, options.second), std::pair(options.second, options.first)}) {
-    auto rows = all_rows(on.client, "settlement.entries",
-                         {{"period", options.period},
-                          {"currency", on.currency},
-                          {"payer", payer},
-                          {"payee", payee}});
+    auto rows = list_table(on.client, "settlement.entries",
+                           where_text({{"period", options.period},
+                                       {"currency", on.currency},
+                                       {"payer", payer},
+                                       {"payee", payee}}));
     if (!rows) return rows;
     std::move(rows->begin(), rows->end(), std::back_inserter(all));
   }
   return all;
+}
+
+exit_code no_statement(const std::string& a, const std::string& b, const std::string& period) {
+  std::cerr << "nothing was settled between " << printable(a) << " and " << printable(b)
+            << " in period " << printable(period) << '\n';
+  return exit_code::differs;
 }
 
 /// The entries between two nodes, one by one: what each side compares with its own books.
@@ -273,14 +279,11 @@ exit_code run_statement(const settle_options& options, const invocation& told) {
   const auto& b = std::max(options.first, options.second);
   const auto entries = entries_between(*on, options);
   if (!entries) return report(entries.error());
-  const auto statement =
-      get_row(on->client, "settlement.statements", {options.period, on->currency, a, b});
-  if (!statement && statement.error().code == errc::not_found) {
-    std::cerr << "nothing was settled between " << printable(a) << " and " << printable(b)
-              << " in period " << printable(options.period) << '\n';
-    return exit_code::differs;
-  }
-  if (!statement) return report(statement.error());
+  const auto found =
+      find_row(on->client, "settlement.statements", {options.period, on->currency, a, b});
+  if (!found) return report(found.error());
+  if (!*found) return no_statement(a, b, options.period);
+  const auto& statement = *found;
   if (told.json()) {
     print_json(json::value{{"statement", *statement},
                            {"entries", json::array(entries->begin(), entries->end())}});
@@ -321,7 +324,7 @@ exit_code run_statement(const settle_options& options, const invocation& told) {
 exit_code run_holds(const settle_options& options, const invocation& told) {
   auto on = view::open(options);
   if (!on) return report(on.error());
-  const auto rows = all_rows(on->client, "settlement.holds");
+  const auto rows = list_table(on->client, "settlement.holds");
   if (!rows) return report(rows.error());
   std::vector<std::vector<cell>> lines;
   for (const auto& each : *rows)
@@ -336,6 +339,40 @@ exit_code run_holds(const settle_options& options, const invocation& told) {
 
 // --- what a party says
 
+/// What one's own node and `other` owe each other, in lines that a person reads before it
+/// agrees.
+void print_before_confirming(const view& on, const json::value& statement) {
+  const auto a = text_at(statement, "a"), b = text_at(statement, "b");
+  std::cout << printable(a) << " owes " << printable(b) << ' ' << on.money(statement, "a_owes")
+            << ", " << printable(b) << " owes " << printable(a) << ' '
+            << on.money(statement, "b_owes") << ", " << number_at(statement, "entries")
+            << " entries, revision " << number_at(statement, "revision") << '\n';
+}
+
+/// Confirms the revision that is named; else the one that is shown: if anything is entered or
+/// disputed between, the mesh refuses.
+exit_code run_confirm(const settle_options& options, const invocation& told) {
+  auto on = view::open(options);
+  if (!on) return report(on.error());
+  auto revision = options.revision;
+  if (revision.empty()) {
+    const auto status = get_json(on->client, "/v1/status");
+    if (!status) return report(status.error());
+    const auto me = text_at(*status, "node");
+    const auto statement = find_row(on->client, "settlement.statements",
+                                    {options.period, on->currency, std::min(me, options.first),
+                                     std::max(me, options.first)});
+    if (!statement) return report(statement.error());
+    if (!*statement) return no_statement(me, options.first, options.period);
+    if (!told.json()) print_before_confirming(*on, **statement);
+    revision = std::to_string(number_at(**statement, "revision"));
+  }
+  json::object given{
+      {"period", options.period}, {"with", options.first}, {"revision", revision}};
+  if (!options.currency.empty()) given["currency"] = options.currency;
+  return act(options.where, contract, "confirm", std::move(given), told);
+}
+
 using fill = void (*)(const settle_options&, json::object& arguments);
 
 exit_code run_action(const settle_options& options, const char* action, fill with,
@@ -344,7 +381,7 @@ exit_code run_action(const settle_options& options, const char* action, fill wit
   if (!options.currency.empty()) arguments["currency"] = options.currency;
   with(options, arguments);
   // A number on the command line that is none is refused by the gateway, which names the field.
-  for (const auto* optional : {"reference", "table", "key", "until_ms", "corrects", "revision"})
+  for (const auto* optional : {"reference", "table", "key", "until_ms", "corrects"})
     if (const auto* found = arguments.if_contains(optional);
         found != nullptr && found->is_string() && found->get_string().empty())
       arguments.erase(optional);
@@ -459,17 +496,19 @@ void add_periods(command& group) {
       .argument("PERIOD", closed->period, "The period's name");
 
   const auto agreed = std::make_shared<settle_options>();
-  auto& confirm = add_action(
-      group, "confirm", "Confirm the statement with another node, in the name of one's own.",
-      {"tally settle confirm 2026-11 coop", "tally settle confirm 2026-11 hq --node coop"},
-      agreed, "confirm", [](const settle_options& x, json::object& to) {
-        to["period"] = x.period;
-        to["with"] = x.first;
-        to["revision"] = x.revision;
-      });
+  auto& confirm = group.add(
+      "confirm",
+      "Confirm the statement with another node, in the name of one's own: the revision that is "
+      "named,\nor the present one, which is shown. It is refused if the statement is another "
+      "one by then.",
+      {"tally settle confirm 2026-11 coop --revision 17",
+       "tally settle confirm 2026-11 hq --node coop"});
+  agreed->where.declare(confirm, true);
+  confirm.on_run([agreed](const invocation& told) { return run_confirm(*agreed, told); });
   confirm.argument("PERIOD", agreed->period, "The period's name");
   confirm.argument("OTHER", agreed->first, "The node that the statement is with");
-  confirm.option("--revision", agreed->revision, "Only if it still is this revision");
+  confirm.option("--revision", agreed->revision,
+                 "The revision that tally settle statement showed");
   currency_option(confirm, agreed);
 
   const auto paid = std::make_shared<settle_options>();

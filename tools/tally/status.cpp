@@ -1,5 +1,7 @@
 // `tally status` and `tally compare`.
+#include "messages/limits.hpp"
 #include "tools/tally/comparison.hpp"
+#include "tools/tally/operations.hpp"
 #include "tools/tally/output.hpp"
 
 #include <algorithm>
@@ -202,6 +204,29 @@ json::value as_json(const std::vector<node_digest>& nodes, const comparison& ver
           {"differences", std::move(differences)}};
 }
 
+/// A line for each currency whose accounts do not sum up to zero on this node.
+std::vector<std::string> false_books(const std::string& node, http_client& client) {
+  std::vector<std::string> found;
+  const auto unreadable = [&](const error& why) {
+    found.push_back(node + ": its accounts cannot be read: " + why.context);
+    return found;
+  };
+  const auto currencies = list_table(client, "settlement.currencies", "", 1000);
+  if (!currencies) return unreadable(currencies.error());
+  for (const auto& each : *currencies) {
+    const auto name = text_at(each, "currency");
+    // One page, and so one state of the tables.
+    const auto accounts = list_table(client, "settlement.accounts",
+                                     where_text({{"currency", name}}), limits::max_nodes);
+    if (!accounts) return unreadable(accounts.error());
+    const auto sum = sum_of_balances(*accounts);
+    if (sum != "0.0000")
+      found.push_back(node + ": the accounts in " + name + " sum up to "
+                      + sum.value_or("no number") + ", and not to zero");
+  }
+  return found;
+}
+
 exit_code run_compare(const compare_options& options, const invocation& told) {
   const auto gateways = find_gateways(options.where);
   if (!gateways) return report(gateways.error());
@@ -218,6 +243,11 @@ exit_code run_compare(const compare_options& options, const invocation& told) {
       return verdict.complete;
     });
   }
+  for (std::size_t i = 0; verdict.complete && i < clients.size(); ++i)
+    for (auto& each : false_books((*gateways)[i].node, clients[i])) {
+      verdict.differences.push_back(std::move(each));
+      verdict.identical = false;
+    }
   if (told.json())
     print_json(as_json(nodes, verdict));
   else
@@ -247,13 +277,14 @@ void add_status(command& program) {
       [status_settings](const invocation& told) { return run_status(*status_settings, told); });
 
   const auto compare_settings = std::make_shared<compare_options>();
-  auto& compared =
-      program.add("compare",
-                  "Compare all nodes at one height.\n"
-                  "Compares the records of each table and the digest over everything that was "
-                  "ever executed.\n"
-                  "Says `identical`, or which node differs in which table (exit 1).",
-                  {"tally compare", "tally compare --mesh mesh --within 60 -o json"});
+  auto& compared = program.add(
+      "compare",
+      "Compare all nodes at one height.\n"
+      "Compares the records of each table and the digest over everything that was "
+      "ever executed.\n"
+      "Says `identical`, or which node differs in which table (exit 1). Also adds up "
+      "all balances\nof each node: their sum must be zero.",
+      {"tally compare", "tally compare --mesh mesh --within 60 -o json"});
   compared.option("--within", compare_settings->within_s,
                   "Seconds to wait until all nodes are at one height", 0, 3600);
   compare_settings->where.declare(compared, false);
