@@ -54,9 +54,9 @@ std::variant<bytes, response> key_in_path(const reading_call& from,
 
 // --- lists
 
-/// The query's fields, and the index that begins with exactly them.
+/// The query's fields, and the key or the index that begins with exactly them.
 struct selection {
-  std::optional<std::uint8_t> index; ///< none: all rows in key order
+  std::optional<std::uint8_t> index; ///< none: in key order, those whose key begins so
   bytes prefix;
 };
 
@@ -69,6 +69,33 @@ std::string list_indexes(const contracts::table& table) {
     out += "]";
   }
   return out.empty() ? "none" : out;
+}
+
+/// Whether `wanted` are the first of `fields`, in any order.
+bool begins_with(const contracts::table& table, const contracts::field_numbers& fields,
+                 const std::vector<std::string_view>& wanted) {
+  return wanted.size() <= fields.size()
+         && std::all_of(fields.begin(),
+                        fields.begin() + static_cast<std::ptrdiff_t>(wanted.size()),
+                        [&](contracts::field_number x) {
+                          return std::find(wanted.begin(), wanted.end(), table.fields[x].name)
+                                 != wanted.end();
+                        });
+}
+
+std::variant<selection, response> select_by(const reading_call& from,
+                                            const contracts::table& table,
+                                            const contracts::field_numbers& all,
+                                            std::size_t count,
+                                            std::optional<std::uint8_t> index) {
+  const contracts::field_numbers fields(all.begin(),
+                                        all.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<std::string> texts;
+  for (const auto each : fields)
+    texts.push_back(*from.what.find(table.fields[each].name));
+  auto prefix = contracts::key_from_text(table, fields, texts);
+  if (!prefix) return problem({422, to_string(prefix.error().code), prefix.error().context});
+  return selection{index, std::move(*prefix)};
 }
 
 std::variant<selection, response> select(const reading_call& from,
@@ -90,25 +117,17 @@ std::variant<selection, response> select(const reading_call& from,
     wanted.push_back(name);
   }
   if (wanted.empty()) return selection{};
-  for (std::size_t i = 0; i < table.indexes.size(); ++i) {
-    const auto& index = table.indexes[i];
-    if (wanted.size() > index.size()) continue;
-    const auto is_wanted = [&](contracts::field_number x) {
-      return std::find(wanted.begin(), wanted.end(), table.fields[x].name) != wanted.end();
-    };
-    const auto end = index.begin() + static_cast<std::ptrdiff_t>(wanted.size());
-    if (!std::all_of(index.begin(), end, is_wanted)) continue;
-    std::vector<std::string> texts;
-    for (auto at = index.begin(); at != end; ++at)
-      texts.push_back(*from.what.find(table.fields[*at].name));
-    const contracts::field_numbers fields(index.begin(), end);
-    auto prefix = contracts::key_from_text(table, fields, texts);
-    if (!prefix) return problem({422, to_string(prefix.error().code), prefix.error().context});
-    return selection{static_cast<std::uint8_t>(i), std::move(*prefix)};
-  }
+  // A whole key is one row, which has a path of its own.
+  if (wanted.size() < table.key.size() && begins_with(table, table.key, wanted))
+    return select_by(from, table, table.key, wanted.size(), std::nullopt);
+  for (std::size_t i = 0; i < table.indexes.size(); ++i)
+    if (begins_with(table, table.indexes[i], wanted))
+      return select_by(from, table, table.indexes[i], wanted.size(),
+                       static_cast<std::uint8_t>(i));
   return problem({422, "unsupported",
                   "rows of " + table.full_name
-                      + " can be selected by the first fields of an index; its indexes: "
+                      + " can be selected by the first fields of its key or of an index; its "
+                        "indexes: "
                       + list_indexes(table)});
 }
 
@@ -131,9 +150,14 @@ result<page> read_page(const storage::ledger& ledger, const contracts::table& ta
   page out;
   if (!by.index) {
     // One more than asked for says whether there is a next page.
-    auto rows = ledger.rows(table.full_name, after, limit + 1);
+    auto rows = ledger.rows(table.full_name, after.empty() ? by.prefix : after, limit + 1);
     if (!rows) return rows.error();
     out.rows = std::move(*rows);
+    const auto ends = std::find_if(out.rows.begin(), out.rows.end(), [&](const auto& each) {
+      return each.key.size() < by.prefix.size()
+             || !std::equal(by.prefix.begin(), by.prefix.end(), each.key.begin());
+    });
+    out.rows.erase(ends, out.rows.end());
     if (out.rows.size() <= limit) return out;
     out.rows.pop_back();
     out.next = out.rows.back().key;

@@ -157,7 +157,7 @@ return {
         local record = ctx.require(ctx.get("usage", p.record_id), "no_such_record")
         ctx.require(may_be_rated(record), "not_reported")
         local price, problem = price_of(ctx, record)
-        ctx.require(price, problem)
+        if not price then ctx.require(false, problem) end
         settle(ctx, record, price)
       end },
     rate_next = {

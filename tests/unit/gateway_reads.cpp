@@ -126,6 +126,28 @@ BOOST_AUTO_TEST_CASE(pages_by_an_index_hold_what_the_query_asks_for_and_nothing_
   BOOST_TEST(walk(at, "/v1/tables/divisions.cities/rows?provinceCode=99").empty());
 }
 
+BOOST_AUTO_TEST_CASE(the_first_fields_of_a_key_select_as_an_index_does) {
+  desk at;
+  std::string lines;
+  for (const std::string row : {R"("a":"w","n":1)", R"("a":"x","n":-3)", R"("a":"x","n":2)",
+                                R"("a":"x","n":7)", R"("a":"xy","n":1)"})
+    lines += R"({"contract":"divisions","action":"store","arguments":{"table":"pairs","row":{)"
+             + row + "}}}\n";
+  at.fill(lines);
+  std::string numbers;
+  for (std::string after;;) {
+    const auto page = at.get("/v1/tables/divisions.pairs/rows?a=x&limit=2" + after).json();
+    for (const auto& each : page.at("rows").as_array())
+      numbers += std::to_string(each.at("row").at("n").to_number<int>()) + " ";
+    if (page.at("next").is_null()) break;
+    after = "&after=" + text_of(page, "next");
+  }
+  BOOST_TEST(numbers == "-3 2 7 ");
+  BOOST_TEST(
+      at.get("/v1/tables/divisions.pairs/rows?a=none").json().at("rows").as_array().empty());
+  BOOST_TEST(at.get("/v1/tables/divisions.pairs/rows?a=x&n=2").get().status == 422u);
+}
+
 BOOST_AUTO_TEST_CASE(a_query_without_an_index_is_refused_and_names_the_indexes) {
   desk at;
   const auto refused = at.get("/v1/tables/divisions.cities/rows?name=a");
