@@ -1,6 +1,7 @@
 #include "contracts/builtins.hpp"
 
 #include "contracts/distribution.hpp"
+#include "contracts/erasure.hpp"
 #include "contracts/lifecycle.hpp"
 #include "contracts/settlement.hpp"
 
@@ -12,7 +13,7 @@ namespace tallymesh::contracts {
 std::span<const builtin> builtins() {
   // A new one is added at the end: they are asked in this order.
   static const std::vector<builtin> all{settlement::contract(), distribution::contract(),
-                                        lifecycle::contract()};
+                                        lifecycle::contract(), erasure::contract()};
   return all;
 }
 
@@ -24,8 +25,10 @@ const builtin* find_builtin(std::string_view name) {
 
 const native_effects& native() {
   static const native_effects all{.distribute = distribution::distribute_by_operation,
+                                  .erase = erasure::perform,
                                   .settle_for = settlement::settle_for,
-                                  .distribute_for = distribution::distribute_for};
+                                  .distribute_for = distribution::distribute_for,
+                                  .erase_for = erasure::erase};
   return all;
 }
 

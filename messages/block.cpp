@@ -20,6 +20,8 @@ std::string_view to_string(item_kind x) {
     return "finalize";
   case item_kind::attestation:
     return "attestation";
+  case item_kind::erasure:
+    return "erasure";
   }
   return "unknown";
 }
@@ -69,7 +71,8 @@ bool contradicts(const signed_item& a, const signed_item& b) {
   };
   if (pair_of(item_kind::nullify, item_kind::finalize)) return true;
   if (a.what == b.what) return false;
-  return (a.kind == b.kind && a.kind != item_kind::nullify && a.kind != item_kind::attestation)
+  return (a.kind == b.kind && a.kind != item_kind::nullify && a.kind != item_kind::attestation
+          && a.kind != item_kind::erasure)
          || pair_of(item_kind::notarize, item_kind::finalize);
 }
 

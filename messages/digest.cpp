@@ -18,9 +18,10 @@ static constexpr std::array<std::uint8_t, 16> parts_salt{'t', 'm', '.', 'p',
                                                          'a', 'r', 't', 's'};
 
 static std::array<std::uint8_t, 16> personalisation(digest_kind kind) {
-  static constexpr std::string_view names[] = {"tm.genesis", "tm.operation", "tm.batch",
-                                               "tm.block",   "tm.execution", "tm.write_set",
-                                               "tm.table",   "tm.contract",  "tm.record"};
+  static constexpr std::string_view names[] = {
+      "tm.genesis",   "tm.operation", "tm.batch",    "tm.block",   "tm.execution",
+      "tm.write_set", "tm.table",     "tm.contract", "tm.record",  "tm.author",
+      "tm.arguments", "tm.change",    "tm.row",      "tm.erasure", "tm.event"};
   std::array<std::uint8_t, 16> padded{};
   const auto name = names[static_cast<std::size_t>(kind)];
   std::copy(name.begin(), name.end(), padded.begin());

@@ -33,7 +33,13 @@ enum class digest_kind {
   write_set,
   table,
   contract,
-  record
+  record,
+  author,
+  arguments,
+  change,
+  row,
+  erasure,
+  event
 };
 
 digest hash(digest_kind kind, bytes_view raw);

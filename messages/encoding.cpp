@@ -1,4 +1,5 @@
 // The one place where the types of this folder meet the archives of encoding_archive.hpp.
+#include "messages/erasure.hpp"
 #include "messages/receipt.hpp"
 #include "messages/wire.hpp"
 
@@ -57,33 +58,169 @@ std::optional<operation_id> operation_id::from_hex(std::string_view text) {
   return id;
 }
 
-digest author_signing_digest(const digest& chain, const operation& what) {
-  auto bare = what;
-  bare.author_signature.reset();
-  return hash(digest_kind::operation, {chain.raw, encode(bare)});
+/// The encodings one after the other.
+template <class... Ts>
+static bytes encode_all(const Ts&... parts) {
+  bytes out;
+  encoding_writer writer(out);
+  writer(parts...);
+  return out;
 }
 
+/// Of an operation's encoding that stands before the flag of its arguments.
+static std::size_t head_bytes(const operation& x) {
+  return x.id.raw.size() + 4 + x.contract.size() + 4 + x.action.size() + 4 + x.author.size() + 8
+         + 1 + (x.author_signature ? x.author_signature->raw.size() : 0);
+}
+
+static erased_arguments without_content(bytes_view encoded_arguments) {
+  return {static_cast<std::uint32_t>(encoded_arguments.size()),
+          hash(digest_kind::arguments, encoded_arguments)};
+}
+
+/// What stands for the arguments in every digest, whether they are there or not.
+static erased_arguments arguments_of(const operation& x) {
+  return x.erased ? *x.erased : without_content(encode(x.arguments));
+}
+
+digest author_signing_digest(const digest& chain, const operation& what) {
+  return hash(digest_kind::author, {chain.raw,
+                                    encode_all(what.id, what.contract, what.action, what.author,
+                                               what.valid_until_ms),
+                                    encode_all(arguments_of(what))});
+}
+
+static digest operation_digest(bytes_view head, const erased_arguments& arguments) {
+  return hash(digest_kind::operation, {head, encode_all(arguments)});
+}
+
+digest operation_digest(const operation& what) {
+  const auto encoded = encode(what);
+  return operation_digest(bytes_view(encoded).first(head_bytes(what)), arguments_of(what));
+}
+
+namespace {
+
+constexpr std::size_t batch_header_bytes = 4 + 2 + 8 + 32;
+constexpr std::size_t least_arguments_bytes = 4;       ///< an empty map
+constexpr std::size_t erased_arguments_bytes = 4 + 32; ///< what stands in their place
+/// An operation grows by this when short arguments are erased.
+constexpr std::size_t most_growth_bytes = erased_arguments_bytes - least_arguments_bytes;
+
+/// What opening a batch learns of its operations, from the bytes that travelled.
+class operation_walk {
+public:
+  explicit operation_walk(std::size_t count) { digests_.reserve(count * sizeof(digest)); }
+
+  /// `encoded` is where `x` was read from.
+  void add(const operation& x, bytes_view encoded) {
+    const auto head = encoded.first(head_bytes(x));
+    const auto arguments =
+        x.erased ? *x.erased : without_content(encoded.subspan(head.size() + 1));
+    if (arguments.size_bytes < least_arguments_bytes)
+      throw malformed_bytes{"erased arguments shorter than any"};
+    const auto full = head.size() + 1 + arguments.size_bytes;
+    if (full > limits::max_operation_bytes)
+      throw malformed_bytes{make_error(errc::too_large, "an operation is over its limit")};
+    full_bytes_ += full;
+    erased_ += x.erased ? 1 : 0;
+    const auto sum = operation_digest(head, arguments);
+    digests_.insert(digests_.end(), sum.raw.begin(), sum.raw.end());
+  }
+
+  std::uint32_t erased() const { return erased_; }
+  std::size_t full_bytes() const { return batch_header_bytes + 4 + full_bytes_; }
+  digest id(bytes_view header) const { return hash(digest_kind::batch, {header, digests_}); }
+
+private:
+  bytes digests_;
+  std::size_t full_bytes_ = 0;
+  std::uint32_t erased_ = 0;
+};
+
+sealed_batch read_batch(bytes body) {
+  sealed_batch x;
+  encoding_reader in(body);
+  in(x.content.epoch, x.content.lane, x.content.seq, x.content.parent);
+  auto& operations = x.content.operations;
+  operation_walk walk(body.size() / least_encoded_bytes<operation>());
+  auto from = body.size() - in.left() + 4; // behind the number of operations
+  load_elements(in, operations, [&] {
+    const auto to = body.size() - in.left();
+    walk.add(operations.back(), bytes_view(body).subspan(from, to - from));
+    from = to;
+  });
+  if (in.left() != 0) throw malformed_bytes{"trailing bytes"};
+  x.id = walk.id(bytes_view(body).first(batch_header_bytes));
+  x.erased = walk.erased();
+  x.full_bytes = walk.full_bytes();
+  x.body = std::move(body);
+  return x;
+}
+
+/// Appends operations to a body one by one, so that where each stands is known.
+sealed_batch write_batch(batch content) {
+  sealed_batch x;
+  encoding_writer out(x.body);
+  out(content.epoch, content.lane, content.seq, content.parent);
+  out.length(content.operations.size());
+  operation_walk walk(content.operations.size());
+  for (const auto& each : content.operations) {
+    const auto from = x.body.size();
+    out(each);
+    walk.add(each, bytes_view(x.body).subspan(from));
+  }
+  x.id = walk.id(bytes_view(x.body).first(batch_header_bytes));
+  x.erased = walk.erased();
+  x.full_bytes = walk.full_bytes();
+  x.content = std::move(content);
+  return x;
+}
+
+} // namespace
+
 batch_ptr seal(const credentials& signer, batch content) {
-  auto body = encode(content);
-  const auto id = digest_of(digest_kind::batch, body);
-  const auto signed_by = signer.make(item_kind::batch, content.seq, id).signed_by;
-  return std::make_shared<const sealed_batch>(
-      sealed_batch{std::move(content), std::move(body), id, signed_by});
+  auto x = write_batch(std::move(content));
+  x.signed_by = signer.make(item_kind::batch, x.content.seq, x.id).signed_by;
+  return std::make_shared<const sealed_batch>(std::move(x));
 }
 
 result<batch_ptr> open_batch(bytes body, const signature& signed_by) {
-  if (body.size() > limits::max_batch_bytes)
+  constexpr auto most_body_bytes =
+      limits::max_batch_bytes + limits::max_batch_operations * most_growth_bytes;
+  if (body.size() > most_body_bytes)
     return make_error(errc::too_large, "a batch of more than 2 MiB");
-  auto content = decode<batch>(body);
-  if (!content) return content.error();
-  if (content->lane >= limits::max_nodes || content->seq == 0
-      || (content->seq == 1) != content->parent.is_zero())
+  sealed_batch x;
+  try {
+    x = read_batch(std::move(body));
+  } catch (malformed_bytes& refused) {
+    return std::move(refused.why);
+  }
+  const auto& content = x.content;
+  if (content.lane >= limits::max_nodes || content.seq == 0
+      || (content.seq == 1) != content.parent.is_zero())
     return make_error(errc::malformed, "a batch whose place in its lane is impossible");
-  if (content->operations.empty() || content->operations.size() > limits::max_batch_operations)
+  if (x.full_bytes > limits::max_batch_bytes)
+    return make_error(errc::too_large, "a batch of more than 2 MiB");
+  if (content.operations.empty() || content.operations.size() > limits::max_batch_operations)
     return make_error(errc::too_large, "a batch without operations or with more than 16384");
-  const auto id = digest_of(digest_kind::batch, body);
-  return std::make_shared<const sealed_batch>(
-      sealed_batch{std::move(*content), std::move(body), id, signed_by});
+  x.signed_by = signed_by;
+  return std::make_shared<const sealed_batch>(std::move(x));
+}
+
+batch_ptr erase_arguments(const sealed_batch& from, std::span<const std::uint32_t> places) {
+  auto content = from.content;
+  for (const auto place : places) {
+    TALLYMESH_INVARIANT(place < content.operations.size());
+    auto& what = content.operations[place];
+    what.erased = arguments_of(what);
+    what.arguments = {};
+  }
+  auto x = write_batch(std::move(content));
+  // The encoding is canonical: what was not erased has the bytes that travelled.
+  TALLYMESH_INVARIANT(x.id == from.id);
+  x.signed_by = from.signed_by;
+  return std::make_shared<const sealed_batch>(std::move(x));
 }
 
 block_ptr seal(const credentials& leader, block content) {
@@ -123,8 +260,97 @@ block_ptr genesis_block(const signing_domain& domain) {
   return std::make_shared<const sealed_block>(std::move(first));
 }
 
-digest execution_digest(bytes_view encoded_execution) {
-  return hash(digest_kind::execution, encoded_execution);
+digest row_digest(bytes_view row) { return hash(digest_kind::row, row); }
+
+/// 0 if there was no row; otherwise 1 and its digest.
+static bytes form_of(const std::optional<bytes>& row, const std::optional<digest>& erased) {
+  if (!row && !erased) return {0};
+  bytes form{1};
+  const auto sum = erased ? *erased : row_digest(*row);
+  form.insert(form.end(), sum.raw.begin(), sum.raw.end());
+  return form;
+}
+
+digest change_digest(const change& x) {
+  return hash(digest_kind::change,
+              {encode_all(x.table, x.key, x.position, x.previous),
+               form_of(x.before, x.before_erased), form_of(x.after, x.after_erased)});
+}
+
+bool erase_rows(change& x) {
+  const bool something = x.before || x.after;
+  if (x.before) x.before_erased = row_digest(*x.before);
+  if (x.after) x.after_erased = row_digest(*x.after);
+  x.before.reset();
+  x.after.reset();
+  return something;
+}
+
+static digest events_digest(const std::vector<event>& events) {
+  return hash(digest_kind::event, encode_all(events));
+}
+
+bool erase_events(receipt& x) {
+  if (x.events.empty()) return false;
+  x.events_erased = events_digest(x.events);
+  x.events.clear();
+  return true;
+}
+
+std::uint32_t erased_parts(const execution& x) {
+  std::uint32_t found = 0;
+  for (const auto& each : x.receipts)
+    found += each.events_erased.has_value();
+  for (const auto& each : x.changes)
+    found += each.before_erased.has_value() + each.after_erased.has_value();
+  return found;
+}
+
+/// As it is encoded, with the digest of the events for themselves.
+static void cover(encoding_writer& out, const receipt& x) {
+  out(x.id, x.height, x.position, x.lane, x.seq, static_cast<std::uint8_t>(x.result), x.detail,
+      x.changes, x.gas, x.effects);
+  const bool told = x.events_erased || !x.events.empty();
+  out(told);
+  if (told) out(x.events_erased ? *x.events_erased : events_digest(x.events));
+}
+
+digest execution_digest(const execution& x) {
+  bytes receipts, changes;
+  encoding_writer covered(receipts);
+  for (const auto& each : x.receipts)
+    cover(covered, each);
+  changes.reserve(x.changes.size() * sizeof(digest));
+  for (const auto& each : x.changes) {
+    const auto sum = change_digest(each);
+    changes.insert(changes.end(), sum.raw.begin(), sum.raw.end());
+  }
+  return hash(digest_kind::execution,
+              {encode_all(x.height, x.block, x.time_ms, x.previous), receipts, changes});
+}
+
+digest erasure_digest(const erasure& x) { return hash(digest_kind::erasure, encode(x)); }
+
+signed_item attest(const credentials& signer, const erasure& x) {
+  return signer.make(item_kind::erasure, x.height, erasure_digest(x));
+}
+
+result<std::vector<node_index>> check(const erasure_certificate& x, const credentials& keys) {
+  if (signing_domain{x.chain, x.epoch} != keys.domain)
+    return make_error(errc::conflict, "the certificate is of another mesh: its chain is "
+                                          + x.chain.short_hex() + ", genesis says "
+                                          + keys.domain.chain.short_hex());
+  const auto what = erasure_digest(x.what);
+  std::vector<node_index> good;
+  for (const auto& [node, signed_by] : x.nodes) {
+    if (!good.empty() && node <= good.back())
+      return make_error(errc::malformed, "the certificate's nodes are not in order");
+    if (!keys.check({item_kind::erasure, node, x.what.height, what, signed_by}))
+      return make_error(errc::bad_signature, "the signature of node " + std::to_string(node)
+                                                 + " is not of this erasure");
+    good.push_back(node);
+  }
+  return good;
 }
 
 digest genesis_execution(const digest& chain) {
@@ -139,7 +365,7 @@ std::string_view name_of_kind(std::uint8_t kind) {
   static constexpr std::string_view names[] = {
       "batch",       "have",          "fetch_batches", "fetched_batches", "proposal",
       "vote",        "certificate",   "status",        "fetch_block",     "fetched_block",
-      "fetch_range", "fetched_range", "attestation"};
+      "fetch_range", "fetched_range", "attestation",   "fetch_execution", "fetched_execution"};
   static_assert(std::size(names) == std::variant_size_v<wire_message>);
   return kind < std::size(names) ? names[kind] : "unknown";
 }
@@ -177,6 +403,15 @@ static result<void> check_form(const attestation& x) {
     return make_error(errc::malformed, "an attestation of another kind");
   return {};
 }
+static result<void> check_form(const fetched_execution& x) {
+  if (x.total_bytes > limits::max_execution_bytes
+      || x.part.size() > limits::max_execution_part_bytes)
+    return make_error(errc::too_large,
+                      "an execution over 192 MiB, or a part of one over 1 MiB");
+  if (x.offset > x.total_bytes || x.part.size() > x.total_bytes - x.offset)
+    return make_error(errc::malformed, "a part of an execution that lies beyond its end");
+  return {};
+}
 template <class T>
 static result<void> check_form(const T&) {
   return {};
@@ -205,6 +440,8 @@ TALLYMESH_ENCODING(certificate);
 TALLYMESH_ENCODING(receipt);
 TALLYMESH_ENCODING(change);
 TALLYMESH_ENCODING(execution);
+TALLYMESH_ENCODING(erasure);
+TALLYMESH_ENCODING(erasure_certificate);
 TALLYMESH_ENCODING(wire_message);
 
 } // namespace tallymesh

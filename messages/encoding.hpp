@@ -22,6 +22,14 @@ closed_enum<E> closed(E& value) {
   return {value};
 }
 
+/// Marks content in a serialize() that may have been erased: then `erased` is set, stands in
+/// its place, and `content` is empty.
+template <class T, class Erased>
+struct erasable {
+  T& content;
+  std::optional<Erased>& erased;
+};
+
 template <class T>
 bytes encode(const T& x);
 

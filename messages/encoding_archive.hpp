@@ -263,6 +263,46 @@ inline void load(encoding_reader& in, value& x) {
   in(x.data);
 }
 
+/// Arguments and events: 0 and themselves, or 1 and what is left of them.
+template <class T, class Erased>
+void save(encoding_writer& out, const erasable<std::vector<T>, Erased>& x) {
+  out(x.erased.has_value());
+  if (x.erased)
+    out(*x.erased);
+  else
+    out(x.content);
+}
+template <class T, class Erased>
+void load(encoding_reader& in, erasable<std::vector<T>, Erased>& x) {
+  bool erased = false;
+  in(erased);
+  x.erased.reset();
+  x.content.clear();
+  if (erased)
+    in(x.erased.emplace());
+  else
+    in(x.content);
+}
+
+/// A row before or after a change: 0 if there was none; 1 and the row; 2 and its digest.
+template <class Erased>
+void save(encoding_writer& out, const erasable<std::optional<bytes>, Erased>& x) {
+  out.integer(static_cast<std::uint8_t>(x.erased ? 2 : x.content ? 1 : 0));
+  if (x.erased)
+    out(*x.erased);
+  else if (x.content)
+    out(*x.content);
+}
+template <class Erased>
+void load(encoding_reader& in, erasable<std::optional<bytes>, Erased>& x) {
+  x.content.reset();
+  x.erased.reset();
+  const auto form = in.integer<std::uint8_t>();
+  if (form > 2) throw malformed_bytes{"unknown form of a row"};
+  if (form == 1) in(x.content.emplace());
+  if (form == 2) in(x.erased.emplace());
+}
+
 template <class T>
 bytes encode(const T& x) {
   bytes out;

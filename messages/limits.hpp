@@ -29,6 +29,10 @@ constexpr std::size_t max_operation_event_bytes = 16 * 1024;
 /// Of all rows that one block changes, before and after: a short operation may change a long
 /// row, and what executing a block gave must stay small enough to hold and to store.
 constexpr std::size_t max_block_change_bytes = 64 * 1024 * 1024;
+/// What executing one block gave, encoded: rows before and after, keys, and receipts. It
+/// travels in parts.
+constexpr std::size_t max_execution_bytes = 192 * 1024 * 1024;
+constexpr std::size_t max_execution_part_bytes = 1024 * 1024;
 /// In one decoded message: a value of one byte takes forty in memory.
 constexpr std::size_t max_decoded_values = 512 * 1024;
 constexpr std::size_t max_name_bytes =

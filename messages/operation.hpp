@@ -3,6 +3,7 @@
 #pragma once
 
 #include "messages/digest.hpp"
+#include "messages/encoding.hpp"
 #include "messages/keys.hpp"
 #include "messages/limits.hpp"
 #include "messages/value.hpp"
@@ -31,6 +32,17 @@ struct operation_id_hash {
   }
 };
 
+/// What is left of an operation's arguments once they were erased.
+struct erased_arguments {
+  std::uint32_t size_bytes = 0; ///< of their encoding, so that no limit depends on the form
+  digest content;               ///< of their encoding
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(size_bytes, content);
+  }
+  auto operator<=>(const erased_arguments&) const = default;
+};
+
 struct operation {
   operation_id id;
   std::string contract;
@@ -45,14 +57,22 @@ struct operation {
   std::string author;
   std::int64_t valid_until_ms = 0; ///< last valid block time, milliseconds since 1970
   std::optional<signature> author_signature;
+  /// Set: the arguments were erased, `arguments` is empty, and it cannot be executed any more.
+  /// Every digest and signature that covers the operation stays what it was.
+  std::optional<erased_arguments> erased;
 
   template <class Archive>
   void serialize(Archive& a) {
-    a(id, contract, action, arguments, author, valid_until_ms, author_signature);
+    a(id, contract, action, author, valid_until_ms, author_signature,
+      erasable<value_map, erased_arguments>{arguments, erased});
   }
 };
 
-/// What an author signs: the operation's encoding without the signature, bound to the chain.
+/// What its author signs: all of the operation but the signature, bound to the chain; the
+/// arguments by their digest, so that it can be checked when they are erased.
 digest author_signing_digest(const digest& chain, const operation& what);
+
+/// What a batch's id is made of: everything in the operation, the arguments by their digest.
+digest operation_digest(const operation& what);
 
 } // namespace tallymesh

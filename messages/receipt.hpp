@@ -84,11 +84,14 @@ struct receipt {
   std::uint64_t gas = 0;     ///< what its work cost, whether it succeeded or not
   effect_counts effects;
   std::vector<event> events;
+  /// Set: there were events, they were erased, and this is their digest.
+  std::optional<digest> events_erased;
 
   bool ok() const { return result == outcome::done || result == outcome::no_change; }
   template <class Archive>
   void serialize(Archive& a) {
-    a(id, height, position, lane, seq, closed(result), detail, changes, gas, effects, events);
+    a(id, height, position, lane, seq, closed(result), detail, changes, gas, effects,
+      erasable<std::vector<event>, digest>{events, events_erased});
   }
 };
 
@@ -108,15 +111,28 @@ struct change_place {
 struct change {
   std::string table;                  ///< "contract.table"
   bytes key;                          ///< ordered encoding of the key's values
-  std::optional<bytes> before, after; ///< encoded value_map; none: no row
+  std::optional<bytes> before, after; ///< encoded value_map; none: no row, or erased
   std::uint32_t position = 0;         ///< of the operation in its block
   change_place previous;
+  /// Set: there was a row, its content was erased, and this is its row_digest.
+  std::optional<digest> before_erased, after_erased;
 
   template <class Archive>
   void serialize(Archive& a) {
-    a(table, key, before, after, position, previous);
+    a(table, key, position, previous,
+      erasable<std::optional<bytes>, digest>{before, before_erased},
+      erasable<std::optional<bytes>, digest>{after, after_erased});
   }
 };
+
+/// Of an encoded row.
+digest row_digest(bytes_view row);
+
+/// Covers all of a change, the rows by their digests: it stays the same when they are erased.
+digest change_digest(const change& x);
+
+/// Leaves the digests of what was before and after. True if there was something to erase.
+bool erase_rows(change& x);
 
 /// An entry of a table's secondary index that comes or goes with a change. `index_key` is an
 /// encoding none of whose values begins another, so entries stand in the order of index key,
@@ -146,8 +162,15 @@ struct execution {
   }
 };
 
-/// Of the encoding of `x`, which names the digest before: so it covers all of history.
-digest execution_digest(bytes_view encoded_execution);
+/// Leaves the digest of what the operation told. True if there was something to erase.
+bool erase_events(receipt& x);
+
+/// How many of its rows and lists of events are digests only.
+std::uint32_t erased_parts(const execution& x);
+
+/// Covers everything in `x`, events and changes by their digests, and the digest before: so it
+/// covers all of history, and stays the same when rows are erased.
+digest execution_digest(const execution& x);
 /// Before the first block.
 digest genesis_execution(const digest& chain);
 

@@ -23,10 +23,9 @@ enum class item_kind : std::uint8_t {
   nullify = 4,     ///< position: view; the digest is zero
   finalize = 5,    ///< position: view
   attestation = 6, ///< position: height; the digest is the execution digest
+  erasure = 7,     ///< position: height that ordered it; the digest is the erasure's
 };
-constexpr bool known(item_kind x) {
-  return x >= item_kind::batch && x <= item_kind::attestation;
-}
+constexpr bool known(item_kind x) { return x >= item_kind::batch && x <= item_kind::erasure; }
 std::string_view to_string(item_kind x);
 
 /// The mesh and the epoch that a signature is good for.

@@ -104,9 +104,35 @@ struct attestation {
   }
 };
 
-using wire_message = std::variant<batch_message, have_message, fetch_batches, fetched_batches,
-                                  proposal, vote, certificate, status, fetch_block,
-                                  fetched_block, fetch_range, fetched_range, attestation>;
+/// Asks for what executing the block of this height gave, as its encoding is stored, from this
+/// byte on: for a block whose operations lost arguments, so that they cannot be executed here.
+struct fetch_execution {
+  block_height height = 0;
+  std::uint64_t offset = 0;
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(height, offset);
+  }
+};
+/// A part of it, and what the sender says the digest of the whole is. `total_bytes` 0: the
+/// sender has not executed so far. What f + 1 nodes say is so. `erased`: how many of its rows
+/// and events are there as digests only; who has the fewest is asked for the bytes.
+struct fetched_execution {
+  block_height height = 0;
+  digest execution;
+  std::uint32_t erased = 0;
+  std::uint64_t total_bytes = 0, offset = 0;
+  bytes part;
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(height, execution, erased, total_bytes, offset, part);
+  }
+};
+
+using wire_message =
+    std::variant<batch_message, have_message, fetch_batches, fetched_batches, proposal, vote,
+                 certificate, status, fetch_block, fetched_block, fetch_range, fetched_range,
+                 attestation, fetch_execution, fetched_execution>;
 
 /// A frame's first byte is the alternative's place: below this it is about lanes.
 constexpr std::uint8_t lane_message_kinds = 4;

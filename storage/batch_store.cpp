@@ -38,15 +38,19 @@ lane_tip tip_of(bytes_view key) {
   return tip;
 }
 
-/// What stands before the body. Its checksum covers the key too, and so the body's digest: a
-/// body is checked by its own name, and storing it hashes nothing twice.
+/// What stands before the body.
 struct stored_batch {
   digest parent;
   std::uint32_t operations = 0;
   signature signed_by;
+  digest body_sum; ///< of the body as it is, which its name is not: that stays when parts go
   bytes_view body;
 };
-constexpr std::size_t content_bytes = 32 + 4 + 64;
+constexpr std::size_t content_bytes = 32 + 4 + 64 + 32;
+
+digest sum_of(bytes_view body) {
+  return hash(digest_kind::record, {as_bytes("batch_store/body"), body});
+}
 
 bytes to_value(bytes_view key, const sealed_batch& x) {
   bytes content;
@@ -54,6 +58,7 @@ bytes to_value(bytes_view key, const sealed_batch& x) {
   put_bytes(content, x.content.parent.raw);
   put_integer(content, static_cast<std::uint32_t>(x.content.operations.size()));
   put_bytes(content, x.signed_by.raw);
+  put_bytes(content, sum_of(x.body).raw);
   auto value = seal_record(batch_kind, key, content);
   put_bytes(value, x.body);
   return value;
@@ -66,6 +71,7 @@ stored_batch to_stored(bytes_view key, bytes_view value) {
   in.array(x.parent.raw);
   x.operations = in.integer<std::uint32_t>();
   in.array(x.signed_by.raw);
+  in.array(x.body_sum.raw);
   x.body = value.subspan(checksum_bytes + content_bytes);
   return x;
 }
@@ -79,7 +85,7 @@ batch_ptr open_stored(bytes_view key, bytes_view value) {
   return std::move(*opened);
 }
 
-/// As it is sent on: checked by its name, not decoded.
+/// As it is sent on: checked by its sum, not decoded.
 batch_ptr undecoded(bytes_view key, bytes_view value) {
   const auto x = to_stored(key, value);
   const auto tip = tip_of(key);
@@ -90,8 +96,8 @@ batch_ptr undecoded(bytes_view key, bytes_view value) {
   out.body.assign(x.body.begin(), x.body.end());
   out.id = tip.batch;
   out.signed_by = x.signed_by;
-  if (hash(digest_kind::batch, out.body) != out.id)
-    fail_damaged(batch_kind, key, "its body is not the one named");
+  if (sum_of(out.body) != x.body_sum)
+    fail_damaged(batch_kind, key, "its body is not the one stored");
   return std::make_shared<const sealed_batch>(std::move(out));
 }
 
@@ -102,11 +108,9 @@ batch_ptr undecoded(bytes_view key, bytes_view value) {
 }
 
 batch_header header_of(bytes_view key, bytes_view value) {
-  const auto x = to_stored(key, value);
-  const auto tip = tip_of(key);
-  if (hash(digest_kind::batch, x.body) != tip.batch)
-    fail_damaged(batch_kind, key, "its body is not the one named");
-  return {tip, x.parent, static_cast<std::uint32_t>(x.body.size()), x.operations, x.signed_by};
+  const auto x = open_stored(key, value);
+  return {x->tip(), x->content.parent, static_cast<std::uint32_t>(x->full_bytes),
+          static_cast<std::uint32_t>(x->content.operations.size()), x->signed_by};
 }
 
 } // namespace
@@ -173,19 +177,93 @@ batch_store::descend(const lane_tip& from, std::uint64_t after_seq, std::size_t 
   });
 }
 
+namespace {
+
+std::uint64_t seq_in(std::span<const lane_tip> cut, node_index lane) {
+  const auto at =
+      std::find_if(cut.begin(), cut.end(), [&](const auto& x) { return x.lane == lane; });
+  return at == cut.end() ? 0 : at->seq;
+}
+
+/// What one transaction rewrites: enough that a sync is worth it.
+constexpr std::size_t rewritten_at_once_bytes = std::size_t{16} << 20;
+
+struct doomed_batch {
+  bytes key;
+  std::vector<std::uint32_t> places;
+};
+
+using picker = std::function<bool(const batch&, const operation&)>;
+
+std::vector<std::uint32_t> places_in(const batch& of, const picker& which) {
+  std::vector<std::uint32_t> places;
+  for (std::uint32_t i = 0; i < of.operations.size(); ++i)
+    if (!of.operations[i].erased && which(of, of.operations[i])) places.push_back(i);
+  return places;
+}
+
+/// From `from` on, which is moved to where to go on; empty: all was read.
+std::vector<doomed_batch> find_doomed(const transaction& t, bytes& from,
+                                      std::span<const lane_tip> cut, const picker& which) {
+  std::vector<doomed_batch> found;
+  std::size_t taken = 0;
+  cursor at(t, batches);
+  for (bool more = at.seek(from); more; more = at.next()) {
+    if (taken > rewritten_at_once_bytes) {
+      from.assign(at.key().begin(), at.key().end());
+      return found;
+    }
+    const auto tip = tip_of(at.key());
+    if (tip.seq > seq_in(cut, tip.lane)) continue;
+    const auto whole = open_stored(at.key(), at.value());
+    auto places = places_in(whole->content, which);
+    if (places.empty()) continue;
+    found.push_back({bytes(at.key().begin(), at.key().end()), std::move(places)});
+    taken += at.value().size();
+  }
+  from.clear();
+  return found;
+}
+
+} // namespace
+
+result<bool>
+batch_store::erase(std::span<const lane_tip> cut,
+                   const std::function<bool(const batch& of, const operation& what)>& which) {
+  bool erased = false;
+  bytes from;
+  do {
+    const auto found =
+        env_->read([&](const read_transaction& t) { return find_doomed(t, from, cut, which); });
+    if (!found) return found.error();
+    if (found->empty()) continue;
+    const auto done = env_->write([&](write_transaction& t) {
+      for (const auto& each : *found) {
+        const auto value = t.get(batches, each.key);
+        if (!value) fail_missing(tip_of(each.key));
+        const auto whole = open_stored(each.key, *value);
+        t.put(batches, each.key, to_value(each.key, *erase_arguments(*whole, each.places)));
+      }
+      t.note_erased();
+    });
+    if (!done) return done.error();
+    erased = true;
+  } while (!from.empty());
+  return erased;
+}
+
+result<void> batch_store::rebuild() { return env_->rebuild(); }
+bool batch_store::holds_erased() const { return env_->holds_erased(); }
+std::size_t batch_store::used_bytes() const { return env_->used_bytes(); }
+
 result<std::vector<batch_header>>
 batch_store::headers_after(std::span<const lane_tip> cut) const {
-  const auto seq_in_cut = [&](node_index lane) {
-    const auto at =
-        std::find_if(cut.begin(), cut.end(), [&](const auto& x) { return x.lane == lane; });
-    return at == cut.end() ? 0 : at->seq;
-  };
   return env_->read([&](const read_transaction& t) {
     std::vector<batch_header> found;
     cursor at(t, batches);
     for (bool more = at.seek({}); more;) {
       const auto tip = tip_of(at.key());
-      const auto known = seq_in_cut(tip.lane);
+      const auto known = seq_in(cut, tip.lane);
       if (tip.seq <= known) { // over all that the cut covers, in one step
         lane_tip last{tip.lane, known, {}};
         last.batch.raw.fill(0xFF);

@@ -6,6 +6,7 @@
 #include "messages/batch.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <span>
 
 namespace tallymesh::storage {
@@ -15,7 +16,7 @@ class environment;
 struct batch_header {
   lane_tip tip;
   digest parent;
-  std::uint32_t body_bytes = 0;
+  std::uint32_t body_bytes = 0; ///< with all its arguments
   std::uint32_t operations = 0;
   signature signed_by;
   auto operator<=>(const batch_header&) const = default;
@@ -47,6 +48,16 @@ public:
   /// All stored batches beyond `cut` (a lane that it does not name counts from 0), by lane and
   /// seq. Reads and checks each, keeps no body.
   result<std::vector<batch_header>> headers_after(std::span<const lane_tip> cut) const;
+
+  /// Erases the arguments of the operations that `which` picks, in every stored batch at or
+  /// below `cut`, those of a lane's forks too. Reads all of them; may be broken off and
+  /// repeated. False if there was nothing left to erase. Errors: damaged, storage.
+  result<bool> erase(std::span<const lane_tip> cut,
+                     const std::function<bool(const batch& of, const operation& what)>& which);
+  /// So that the file holds nothing of it either; see environment::rebuild.
+  result<void> rebuild();
+  bool holds_erased() const; ///< a rebuild is due
+  std::size_t used_bytes() const;
 
 private:
   explicit batch_store(std::unique_ptr<environment> env);

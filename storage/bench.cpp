@@ -72,7 +72,7 @@ public:
     execution done{content.height, made.block->id, 0, {}, {}, head_.execution};
     for (std::size_t i = 0; i < rows_a_block_; ++i)
       add(done, made, static_cast<std::uint32_t>(i));
-    made.execution = execution_digest(encode(done));
+    made.execution = execution_digest(done);
     made.finalization = certificate{item_kind::finalize, content.view, made.block->id, {}};
     made.result = std::make_shared<const execution>(std::move(done));
     head_ = {content.height, content.view, made.block->id, 0, {}, made.execution};

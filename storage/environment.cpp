@@ -14,6 +14,8 @@ namespace {
 constexpr unsigned max_readers = 256;
 constexpr unsigned max_databases = 16 + 1;
 constexpr mode_t directory_mode = 0700, file_mode = 0600;
+/// Where a file is made anew, below the store's own directory.
+constexpr const char* rebuilt_name = "rebuilt";
 
 /// Thrown by a write when the map has no page left; environment::write grows it and starts
 /// again.
@@ -126,10 +128,18 @@ read_transaction::read_transaction(const environment& of) : transaction(of) {
   }
 }
 
+read_transaction::read_transaction(const environment& of, inside_closed_gate)
+    : transaction(of), entered_(false) {
+  if (const int code = mdb_txn_begin(of.env_, nullptr, MDB_RDONLY, &raw_)) {
+    raw_ = nullptr;
+    of.fail_lmdb(code, "beginning to read");
+  }
+}
+
 read_transaction::~read_transaction() {
   mdb_txn_abort(raw_);
   raw_ = nullptr;
-  env_.gate_.leave();
+  if (entered_) env_.gate_.leave();
 }
 
 write_transaction::write_transaction(environment& of) : transaction(of) {
@@ -161,6 +171,10 @@ void write_transaction::erase(database in, bytes_view key) {
   auto name = to_lmdb(key);
   const int code = mdb_del(raw_, env_.databases_[in], &name, nullptr);
   if (code != MDB_NOTFOUND) check_write(env_, code);
+}
+
+void write_transaction::note_erased() {
+  put(env_.databases_.size() - 1, as_bytes(erased_key), {});
 }
 
 void write_transaction::commit() {
@@ -348,7 +362,7 @@ void environment::open_for_writing(bool fresh) {
 }
 
 void environment::open_databases(bool fresh) {
-  auto result = write([&](write_transaction& t) {
+  write_locked([&](write_transaction& t) {
     databases_.clear();
     const auto open_one = [&](const char* name) {
       MDB_dbi handle = 0;
@@ -363,7 +377,6 @@ void environment::open_databases(bool fresh) {
       t.put(databases_.size() - 1, as_bytes(mark_key),
             store_mark(about_.store, format, about_.chain));
   });
-  if (!result) throw failure{result.error()};
 }
 
 /// The file is as long as the map (sparse, it takes no room): so a file that is shorter than
@@ -406,6 +419,7 @@ result<std::unique_ptr<environment>> environment::open(const std::filesystem::pa
         fail(errc::storage, "cannot create " + env->where() + ": " + std::strerror(errno));
     }
     env->lock_directory();
+    std::filesystem::remove_all(directory / rebuilt_name); // cut off before it took the place
     const bool fresh = !env->look();
     if (fresh && !env->about_.may_create) refuse();
     env->open_for_writing(fresh);
@@ -427,19 +441,127 @@ void environment::commit(write_transaction& t) {
   }
 }
 
+void environment::write_locked(const std::function<void(write_transaction&)>& body) {
+  for (;;) {
+    if (failed_) fail(errc::storage, where() + ": an earlier commit failed; start again");
+    try {
+      write_transaction t(*this);
+      body(t);
+      return commit(t);
+    } catch (const map_is_full&) {
+      grow();
+    }
+  }
+}
+
 result<void> environment::write(const std::function<void(write_transaction&)>& body) {
   return guarded([&] {
     const std::lock_guard one_at_a_time(writing_);
-    for (;;) {
-      if (failed_) fail(errc::storage, where() + ": an earlier commit failed; start again");
-      try {
-        write_transaction t(*this);
-        body(t);
-        return commit(t);
-      } catch (const map_is_full&) {
-        grow();
-      }
+    write_locked(body);
+  });
+}
+
+// --- a file without what was deleted
+
+namespace {
+
+constexpr std::size_t copied_at_once_bytes = std::size_t{64} << 20;
+
+/// Another environment, while it is filled.
+struct copy_target {
+  MDB_env* env = nullptr;
+  MDB_txn* txn = nullptr;
+  ~copy_target() {
+    if (txn) mdb_txn_abort(txn);
+    if (env) mdb_env_close(env);
+  }
+};
+
+} // namespace
+
+std::size_t environment::used_bytes() const {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+bool environment::holds_erased() const {
+  const auto found = read([&](const read_transaction& t) {
+    return t.get(databases_.size() - 1, as_bytes(erased_key)).has_value();
+  });
+  return !found || *found;
+}
+
+result<void> environment::sync() {
+  return guarded([&] {
+    const std::lock_guard one_at_a_time(writing_);
+    if (const int code = mdb_env_sync(env_, 1)) {
+      failed_ = true;
+      fail_lmdb(code, "syncing");
     }
+  });
+}
+
+void environment::copy_into(const std::filesystem::path& directory) const {
+  const auto check = [this](int code) {
+    if (code != 0) fail_lmdb(code, "making it anew");
+  };
+  copy_target to;
+  check(mdb_env_create(&to.env));
+  check(mdb_env_set_maxdbs(to.env, max_databases));
+  check(mdb_env_set_mapsize(to.env, map_bytes_));
+  check(mdb_env_open(to.env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC, file_mode));
+  auto names = about_.databases;
+  names.emplace_back(mark_database);
+  const read_transaction from(*this, read_transaction::inside_closed_gate{});
+  for (database i = 0; i < names.size(); ++i) {
+    check(mdb_txn_begin(to.env, nullptr, 0, &to.txn));
+    MDB_dbi into = 0;
+    check(mdb_dbi_open(to.txn, names[i].c_str(), MDB_CREATE, &into));
+    std::size_t copied = 0;
+    cursor at(from, i);
+    for (bool more = at.seek({}); more; more = at.next()) {
+      if (i + 1 == names.size() && as_text(at.key()) == erased_key) continue;
+      auto key = to_lmdb(at.key()), value = to_lmdb(at.value());
+      check(mdb_put(to.txn, into, &key, &value, MDB_APPEND));
+      copied += key.mv_size + value.mv_size;
+      if (copied < copied_at_once_bytes) continue;
+      copied = 0;
+      check(mdb_txn_commit(std::exchange(to.txn, nullptr)));
+      check(mdb_txn_begin(to.env, nullptr, 0, &to.txn));
+    }
+    check(mdb_txn_commit(std::exchange(to.txn, nullptr)));
+  }
+  check(mdb_env_sync(to.env, 1));
+}
+
+result<void> environment::rebuild() {
+  return guarded([&] {
+    const std::lock_guard one_at_a_time(writing_);
+    if (failed_) fail(errc::storage, where() + ": an earlier commit failed; start again");
+    const auto fresh = directory_ / rebuilt_name;
+    std::filesystem::remove_all(fresh);
+    if (::mkdir(fresh.c_str(), directory_mode) != 0)
+      fail(errc::storage, "cannot create " + fresh.string() + ": " + std::strerror(errno));
+    gate_.close();
+    try {
+      copy_into(fresh);
+    } catch (...) {
+      gate_.open();
+      std::error_code ignored;
+      std::filesystem::remove_all(fresh, ignored);
+      throw;
+    }
+    // Should anything fail from here on, the gate stays closed: there is no file to read, and
+    // the process has to end.
+    mdb_env_close(std::exchange(env_, nullptr));
+    std::filesystem::rename(fresh / "data.mdb", directory_ / "data.mdb");
+    sync_directory(directory_);
+    std::filesystem::remove_all(fresh);
+    open_for_writing(false);
+    gate_.open();
   });
 }
 

@@ -58,7 +58,13 @@ protected:
 class read_transaction : public transaction {
 public:
   explicit read_transaction(const environment& of);
+  /// For the environment itself, while it keeps all others out.
+  struct inside_closed_gate {};
+  read_transaction(const environment& of, inside_closed_gate);
   ~read_transaction();
+
+private:
+  bool entered_ = true;
 };
 
 class write_transaction : public transaction {
@@ -68,6 +74,8 @@ public:
   /// False, and nothing changed, if the key is there.
   bool insert(database in, bytes_view key, bytes_view value);
   void erase(database in, bytes_view key); ///< also if it is not there
+  /// With this transaction goes something that the file must not keep: a rebuild is due.
+  void note_erased();
   void commit();
 };
 
@@ -114,7 +122,7 @@ public:
     std::string if_missing;        ///< what the operator should know when it may not be created
     bool sync_every_commit = true; ///< false: a power cut may take back the last commits
   };
-  static constexpr std::uint32_t format = 3;
+  static constexpr std::uint32_t format = 4;
   static constexpr std::size_t first_map_bytes = std::size_t{64} << 20;
 
   /// Looks before it opens: a store that is damaged, of a newer format, of another kind or of
@@ -151,6 +159,17 @@ public:
   /// full.
   result<void> write(const std::function<void(write_transaction&)>& body);
 
+  /// Copies every record into a new file and puts that in the old one's place: then the file
+  /// holds nothing that was deleted or overwritten, which LMDB leaves in pages that it may use
+  /// again and in the gaps of those in use. Takes the time of reading and writing all that
+  /// there is; meanwhile reads and writes wait. On an error the old file stays.
+  result<void> rebuild();
+  /// Whether something was erased since the file was made: see write_transaction::note_erased.
+  bool holds_erased() const;
+  /// All that was committed is on stable storage, also where a commit is not synced.
+  result<void> sync();
+  std::size_t used_bytes() const;
+
   std::size_t map_bytes() const { return map_bytes_; }
   const std::string& store() const { return about_.store; }
   [[noreturn]] void fail_lmdb(int code, std::string_view doing) const;
@@ -168,6 +187,8 @@ private:
   void open_for_writing(bool fresh);
   void open_databases(bool fresh);
   void cover_map();
+  void write_locked(const std::function<void(write_transaction&)>& body);
+  void copy_into(const std::filesystem::path& directory) const;
   void commit(write_transaction& t);
   void grow();
   std::string where() const { return about_.store + " at " + directory_.string(); }
@@ -189,5 +210,7 @@ private:
 bytes store_mark(std::string_view store, std::uint32_t format, const digest& chain);
 inline constexpr const char* mark_database = "meta";
 inline constexpr std::string_view mark_key = "store";
+/// Beside the mark: something was erased since the file was made.
+inline constexpr std::string_view erased_key = "erased";
 
 } // namespace tallymesh::storage

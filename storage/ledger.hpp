@@ -84,6 +84,26 @@ struct history_page {
   change_place next; ///< give it as `from` for older ones; height 0: there are none
 };
 
+/// Up to which of a row's changes its payload is erased: those of earlier blocks, and of this
+/// one those of operations up to `position`.
+struct erase_bound {
+  block_height height = 0;
+  std::uint32_t position = 0;
+};
+/// An operation that made an erased change: its arguments have to go too.
+struct erased_origin {
+  block_height height = 0;
+  std::uint32_t position = 0;
+  node_index lane = 0;
+  std::uint64_t seq = 0; ///< its batch
+  operation_id id;
+};
+struct erased_page {
+  std::vector<erased_origin> origins; ///< also of changes that were erased before
+  bool changed = false;               ///< something was left to erase
+  change_place next;                  ///< give it as `from` to go on; height 0: done
+};
+
 struct table_count {
   std::string table;
   std::uint64_t records = 0;
@@ -175,6 +195,27 @@ public:
   /// the map waits, and every other reader behind it: seconds, not minutes. `use` must not read
   /// from the ledger but through the view.
   result<void> look(const std::function<void(const ledger_view&)>& use) const;
+
+  // --- erasing: README.md
+  /// Erases what the row held, change by change, newest first from `from` (height 0: its last
+  /// change), at most `limit` changes in one transaction. Digests stay as they were. May be
+  /// repeated, and be broken off anywhere. Errors: not_found, damaged, storage.
+  result<erased_page> erase_history(std::string_view table, bytes_view key,
+                                    const erase_bound& through, change_place from,
+                                    std::size_t limit);
+  /// A mark for whoever erases: all that was ordered up to this height is erased here. Of this
+  /// ledger only, and not on the chain.
+  result<block_height> erased_through() const;
+  result<void> set_erased_through(block_height height);
+  /// Whether rows are there whose content was erased before this node had executed their
+  /// blocks: until the orders to erase them follow, nothing can be executed.
+  result<bool> hides_rows() const;
+  /// So that the file holds nothing of it either; see environment::rebuild.
+  result<void> rebuild();
+  bool holds_erased() const; ///< a rebuild is due
+  /// Also where durability is lazy.
+  result<void> sync();
+  std::size_t used_bytes() const;
 
   result<std::vector<table_count>> tables() const;
   /// Digest over all live rows of a table in key order, with the head it belongs to. Reads the

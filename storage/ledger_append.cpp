@@ -125,8 +125,9 @@ void appender::collect(const ledger_commit& x) {
     auto& of = table(each.table);
     if (each.key.size() > limits::max_row_key_bytes)
       refuse(x, "changes a row whose key is too long");
-    if (each.after && !each.before) ++of.records;
-    if (each.before && !each.after) --of.records;
+    const bool was = each.before || each.before_erased, is = each.after || each.after_erased;
+    if (is && !was) ++of.records;
+    if (was && !is) --of.records;
     rows_.push_back(
         {row_key(of.number, each.key), &each, {height, static_cast<std::uint32_t>(i)}});
   }
@@ -163,11 +164,16 @@ void appender::put_operations() {
 
 void appender::put_rows() {
   keep_last_of_each_key(rows_);
+  const bool some_hidden = t_.entries(hidden) > 0;
   cursor at(t_, rows);
   bytes value;
   for (const auto& each : rows_) {
     write_row(value, each.key, each.what->after, each.place);
     at.put(each.key, value);
+    if (each.what->after_erased)
+      t_.put(hidden, each.key, {});
+    else if (some_hidden)
+      t_.erase(hidden, each.key);
   }
 }
 

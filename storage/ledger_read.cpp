@@ -197,11 +197,12 @@ stored_block whole_block(const transaction& t, block_height height) {
 }
 
 execution whole_execution(const transaction& t, block_height height) {
-  const auto raw = view_execution(t, height).encoded();
   const auto key = height_key(height);
-  if (execution_digest(raw) != read_block(t, height).execution)
+  auto found = decode_record<tallymesh::execution>(execution_kind, key,
+                                                   view_execution(t, height).encoded());
+  if (execution_digest(found) != read_block(t, height).execution)
     fail_damaged(execution_kind, key, "it does not match its digest");
-  return decode_record<tallymesh::execution>(execution_kind, key, raw);
+  return found;
 }
 
 stored_row one_row(const transaction& t, std::string_view table, bytes_view key) {
@@ -260,8 +261,8 @@ result<std::unique_ptr<ledger>> ledger::open(const std::filesystem::path& direct
                                              const signing_domain& domain, durability how) {
   environment::description about;
   about.store = "ledger";
-  about.databases = {"blocks", "finalizations", "executions", "operations",
-                     "rows",   "indexes",       "tables"};
+  about.databases = {"blocks",  "finalizations", "executions", "operations", "rows",
+                     "indexes", "tables",        "hidden",     "erasing"};
   about.chain = domain.chain;
   about.sync_every_commit = how == durability::synced;
   auto env = environment::open(directory, std::move(about));

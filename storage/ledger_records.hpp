@@ -8,7 +8,9 @@
 namespace tallymesh::storage::ledger_records {
 
 constexpr database blocks = 0, finalizations = 1, executions = 2, operations = 3, rows = 4,
-                   indexes = 5, tables = 6;
+                   indexes = 5, tables = 6, hidden = 7, erasing = 8;
+/// The one key of `erasing`.
+inline constexpr std::string_view through_key = "through";
 
 inline constexpr record_kind block_kind{"ledger", "block", height_name};
 inline constexpr record_kind finalization_kind{"ledger", "finalization", height_name};

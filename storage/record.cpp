@@ -119,7 +119,7 @@ packed_execution pack(const execution& x) {
   for (std::size_t i = 0; i < x.changes.size(); ++i)
     add(part_kind::change, i, x.changes[i]);
   out(x.previous);
-  packed_execution packed{std::move(table), execution_digest(encoded)};
+  packed_execution packed{std::move(table), execution_digest(x)};
   put_bytes(packed.value, encoded);
   return packed;
 }

@@ -1,9 +1,13 @@
 #include "actors/contract_executor/actor.hpp"
 
+#include "actors/contract_executor/execution_fetch.hpp"
 #include "actors/contract_executor/ledger_tables.hpp"
+#include "contracts/index_change.hpp"
+#include "contracts/memory_source.hpp"
 #include "contracts/rules_in_force.hpp"
 #include "contracts/zero_sum.hpp"
 
+#include <algorithm>
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::contract_executor {
@@ -15,6 +19,18 @@ constexpr std::size_t ahead_blocks = 32;
 constexpr std::size_t ahead_bytes = 16 * 1024 * 1024;
 // What walks pass over unpaid, because how many it is depends on what is stored: few.
 constexpr std::size_t ahead_gone_entries = 1024;
+/// A question without an answer is asked again.
+constexpr std::chrono::milliseconds fetch_retry{500};
+
+using retry_atom = caf::atom_constant<caf::atom("retry")>;
+
+/// What a peer asked for last, so that its parts are read once.
+struct served_execution {
+  block_height height = 0;
+  digest sum;
+  std::uint32_t erased = 0;
+  bytes encoded;
+};
 
 struct actor_state {
   static inline const char* name = "contract_executor";
@@ -28,6 +44,17 @@ struct actor_state {
   std::vector<lane_tip> cut;
   contracts::engine runs;
   contracts::contract_set_ptr rules; ///< in force after the last block executed
+
+  // What cannot be executed here, because payloads were erased, is fetched; such a block is
+  // taken over, and stored, before the next one is looked at.
+  block_height stored = 0;
+  bool takes_over = false; ///< the last block was taken over and is not stored yet
+  bool hides_rows = false; ///< there are rows of which only the digest is known
+  std::optional<execution_fetch> fetch;
+  std::uint64_t fetch_steps = 0; ///< grows with each answer that led on
+  node::peer_handles peers;
+  std::map<node_index, serving_budget> budgets;
+  served_execution served;
 };
 value_map describe(const actor_state& x) {
   value_map out;
@@ -39,6 +66,8 @@ value_map describe(const actor_state& x) {
   return out;
 }
 using self_ptr = introspector::inspected_actor<actor_state>*;
+
+void ledger_failed(const error& why) { node::end_process(why, "ledger"); }
 
 template <class T>
 T read_or_end(result<T> x, std::string_view where) {
@@ -60,8 +89,6 @@ std::vector<batch_ptr> gather(const actor_state& state, const consensus::deliver
   return in_order;
 }
 
-void ledger_failed(const error& why) { node::end_process(why, "ledger"); }
-
 /// What follows rests on it, and a node that would settle on false books must not begin.
 void check_books(const storage::ledger& ledger) {
   if (const auto currency =
@@ -78,10 +105,12 @@ void begin(actor_state& state) {
   const auto& ledger = *state.context->ledger;
   check_books(ledger);
   auto head = read_or_end(ledger.head(), "ledger");
-  state.height = head.height;
+  state.height = state.stored = head.height;
   state.execution = head.execution;
   state.cut = std::move(head.full_cut);
   state.cut.resize(state.context->nodes.size);
+  state.hides_rows = read_or_end(ledger.hides_rows(), "ledger");
+  state.fetch.emplace(state.context->nodes.faulty() + 1u);
   state.rules = read_or_end(contracts::rules_in_force(state.context->executor.base(),
                                                       ledger_tables(ledger, ledger_failed)),
                             "contracts");
@@ -90,34 +119,24 @@ void begin(actor_state& state) {
   state.context->in_force.begin(state.rules);
 }
 
-void execute_next(self_ptr self) {
+bool was_executed(const actor_state& state, node_index lane, const operation_id& id) {
+  return state.ahead_ids.contains(lane, id)
+         || read_or_end(state.context->ledger->executed(lane, std::span(&id, 1)), "ledger")
+                .front();
+}
+
+/// To the ledger writer, and from here on the state is that after the block.
+void commit_block(self_ptr self, consensus::deliver final_block, execution made,
+                  std::vector<index_change> indexes) {
   auto& state = self->state;
-  auto final_block = std::move(state.waiting.front());
-  state.waiting.pop_front();
-  const auto& machine = state.context->executor;
-  const auto batches = gather(state, final_block);
-  const auto& ledger = *state.context->ledger;
-  const ledger_tables below(ledger, ledger_failed);
-  const tables on{
-      state.ahead, below,
-      [&](node_index lane, const operation_id& id) {
-        return state.ahead_ids.contains(lane, id)
-               || read_or_end(ledger.executed(lane, std::span(&id, 1)), "ledger").front();
-      },
-      state.runs, state.rules};
-  auto made = machine.execute(*final_block.block, batches, state.execution, on);
-  if (made.rules != state.rules) {
-    state.rules = std::move(made.rules);
-    state.context->in_force.change(final_block.block->content.height, state.rules);
-  }
-  const auto outcome = std::make_shared<const execution>(std::move(made.result));
+  const auto outcome = std::make_shared<const execution>(std::move(made));
   auto commit = std::make_shared<storage::ledger_commit>();
-  commit->block = final_block.block;
+  commit->block = std::move(final_block.block);
   commit->full_cut = final_block.full_cut;
   commit->finalization = std::move(final_block.finalization);
   commit->result = outcome;
-  commit->execution = execution_digest(encode(*outcome));
-  commit->indexes = std::move(made.indexes);
+  commit->execution = execution_digest(*outcome);
+  commit->indexes = std::move(indexes);
   state.height = outcome->height;
   state.execution = commit->execution;
   state.cut = std::move(final_block.full_cut);
@@ -125,12 +144,220 @@ void execute_next(self_ptr self) {
   self->send(state.wired->core.ledger_writer, node::commit_ptr(std::move(commit)));
 }
 
+void execute(self_ptr self, const std::vector<batch_ptr>& batches) {
+  auto& state = self->state;
+  auto final_block = std::move(state.waiting.front());
+  state.waiting.pop_front();
+  const ledger_tables below(*state.context->ledger, ledger_failed);
+  const tables on{
+      state.ahead, below,
+      [&](node_index lane, const operation_id& id) { return was_executed(state, lane, id); },
+      state.runs, state.rules};
+  auto made = state.context->executor.execute(*final_block.block, batches, state.execution, on);
+  if (made.rules != state.rules) {
+    state.rules = std::move(made.rules);
+    state.context->in_force.change(final_block.block->content.height, state.rules);
+  }
+  commit_block(self, std::move(final_block), std::move(made.result), std::move(made.indexes));
+}
+
+// --- blocks that cannot be executed here
+
+/// Not if it takes arguments that are gone, or the content of rows may be missing that was gone
+/// when their block was taken over.
+bool can_execute(const actor_state& state, const std::vector<batch_ptr>& batches) {
+  if (state.takes_over || state.hides_rows) return false;
+  return std::all_of(batches.begin(), batches.end(), [&](const batch_ptr& each) {
+    const auto& operations = each->content.operations;
+    return each->erased == 0
+           || std::all_of(operations.begin(), operations.end(), [&](const operation& what) {
+                return !what.erased || was_executed(state, each->content.lane, what.id);
+              });
+  });
+}
+
+void ask(self_ptr self, const std::vector<question>& all) {
+  auto& state = self->state;
+  for (const auto& each : all)
+    if (each.to)
+      state.peers.send(self, *each.to, each.what);
+    else
+      state.peers.broadcast(self, each.what);
+}
+
+void ask_later(self_ptr self) {
+  self->delayed_send(self, fetch_retry, retry_atom::value, self->state.fetch->height(),
+                     self->state.fetch_steps);
+}
+
+void begin_fetch(self_ptr self, block_height height) {
+  auto& state = self->state;
+  spdlog::debug("height {}: payloads were erased, so what it did is fetched from peers",
+                height);
+  ask(self, state.fetch->begin(height));
+  ask_later(self);
+}
+
+bool changes_contracts(const execution& x) {
+  return std::any_of(x.changes.begin(), x.changes.end(),
+                     [](const change& each) { return each.table.starts_with("mesh."); });
+}
+
+/// The contracts in force after a block that is not stored yet.
+contracts::contract_set_ptr rules_after(const actor_state& state, const execution& x) {
+  contracts::memory_source tables;
+  std::vector<change> rows;
+  for (const std::string name : {"mesh.contracts", "mesh.sources"}) {
+    const auto walked = state.context->ledger->walk_rows(
+        name, {}, [&](bytes_view key, const storage::stored_row& held) {
+          change row;
+          row.table = name;
+          row.key.assign(key.begin(), key.end());
+          row.after = held.row;
+          rows.push_back(std::move(row));
+          return true;
+        });
+    if (!walked) ledger_failed(walked.error());
+  }
+  tables.apply(0, rows, {});
+  tables.apply(x.height, x.changes, {});
+  return read_or_end(contracts::rules_in_force(state.context->executor.base(), tables),
+                     "contracts");
+}
+
+/// What goes and comes in the indexes as this node has them: a row that is only a digest has no
+/// entries. A version that came in force changed every row whose entries moved.
+std::vector<index_change> indexes_of(const actor_state& state, const execution& x,
+                                     const contracts::contract_set& rules_then) {
+  std::map<std::pair<std::string, bytes>, std::optional<bytes>> rows; // as they are then
+  for (const auto& each : x.changes)
+    rows[{each.table, each.key}] = each.after;
+  std::vector<index_change> all;
+  for (auto& [place, row] : rows) {
+    change moved;
+    std::tie(moved.table, moved.key) = place;
+    moved.before =
+        read_or_end(state.context->ledger->row(place.first, place.second), "ledger").row;
+    if (const auto* table = state.rules->find_table(place.first))
+      contracts::append_index_changes(*table, moved, all);
+    moved.before.reset();
+    moved.after = std::move(row);
+    if (const auto* table = rules_then.find_table(place.first))
+      contracts::append_index_changes(*table, moved, all);
+  }
+  return all;
+}
+
+/// f + 1 nodes say that this is what the block did, so one honest node does.
+void take_over(self_ptr self, execution x) {
+  auto& state = self->state;
+  auto final_block = std::move(state.waiting.front());
+  state.waiting.pop_front();
+  if (x.block != final_block.block->id || x.previous != state.execution)
+    node::end_process(make_error(errc::conflict, "what this node executed up to height "
+                                                     + std::to_string(state.height)
+                                                     + " is not what the others executed"),
+                      "executor");
+  const auto rules_then = changes_contracts(x) ? rules_after(state, x) : state.rules;
+  auto indexes = indexes_of(state, x, *rules_then);
+  if (rules_then != state.rules) {
+    state.rules = rules_then;
+    if (const auto good = state.runs.prepare(*state.rules); !good)
+      node::end_process(good.error(), "contracts");
+    state.context->in_force.change(x.height, state.rules);
+  }
+  state.takes_over = true;
+  commit_block(self, std::move(final_block), std::move(x), std::move(indexes));
+}
+
+/// False if it has to wait.
+bool execute_next(self_ptr self) {
+  auto& state = self->state;
+  const auto& next = state.waiting.front();
+  const auto batches = gather(state, next);
+  if (can_execute(state, batches)) {
+    execute(self, batches);
+    return true;
+  }
+  if (state.stored == state.height) begin_fetch(self, state.height + 1);
+  return false;
+}
+
 void execute_waiting(self_ptr self) {
   auto& state = self->state;
-  while (!state.waiting.empty() && state.ahead.blocks() < ahead_blocks
-         && state.ahead.size_bytes() < ahead_bytes
+  while (!state.waiting.empty() && !state.fetch->under_way()
+         && state.ahead.blocks() < ahead_blocks && state.ahead.size_bytes() < ahead_bytes
          && state.ahead.gone_entries() < ahead_gone_entries)
-    execute_next(self);
+    if (!execute_next(self)) return;
+}
+
+void learn_stored(self_ptr self, block_height height) {
+  auto& state = self->state;
+  state.ahead.stored(height);
+  state.ahead_ids.stored(height);
+  state.stored = height;
+  if (state.takes_over && state.stored == state.height) {
+    state.takes_over = false;
+    state.hides_rows = read_or_end(state.context->ledger->hides_rows(), "ledger");
+  }
+  execute_waiting(self);
+}
+
+// --- peers
+
+/// Reads an execution unless it is the one that was asked for last.
+void look_up(actor_state& state, block_height height) {
+  auto& served = state.served;
+  if (height == served.height) return;
+  served = {};
+  if (height == 0 || height > state.stored) return;
+  const auto found = read_or_end(state.context->ledger->execution_of(height), "ledger");
+  served = {height, execution_digest(found), erased_parts(found), encode(found)};
+}
+
+void answer(self_ptr self, node_index from, const fetch_execution& x) {
+  auto& state = self->state;
+  auto& budget = state.budgets[from];
+  if (!budget.may_serve(node::now().monotonic_ms)) return;
+  if (state.served.height == x.height && x.offset == digest_only) state.served = {}; // anew
+  look_up(state, x.height);
+  budget.served(state.served.encoded.size());
+  state.peers.send(self, from,
+                   answer_of(x, state.served.sum, state.served.erased, state.served.encoded));
+}
+
+void take_answer(self_ptr self, node_index from, const fetched_execution& x) {
+  auto& state = self->state;
+  if (!state.fetch->under_way() || x.height != state.fetch->height()) return;
+  const auto questions = state.fetch->take(from, x);
+  if (!questions.empty()) {
+    ++state.fetch_steps;
+    ask(self, questions);
+    ask_later(self);
+  }
+  if (auto found = state.fetch->found()) {
+    take_over(self, std::move(*found));
+    execute_waiting(self);
+  }
+}
+
+void take_frame(self_ptr self, node_index from, const shared_frame& frame) {
+  if (!self->state.wired) return;
+  auto message = open_frame(*frame);
+  if (!message) {
+    spdlog::debug("executor: dropped a frame of node {}: {}", from, message.error().context);
+  } else if (const auto* asked = std::get_if<fetch_execution>(&*message)) {
+    answer(self, from, *asked);
+  } else if (const auto* told = std::get_if<fetched_execution>(&*message)) {
+    take_answer(self, from, *told);
+  }
+}
+
+void retry(self_ptr self, block_height height, std::uint64_t step) {
+  auto& state = self->state;
+  if (state.fetch->height() != height || state.fetch_steps != step) return;
+  ask(self, state.fetch->retry());
+  ask_later(self);
 }
 
 caf::behavior behaviour(self_ptr self, node::context_ptr context) {
@@ -148,11 +375,18 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
         state.waiting.push_back(std::move(x));
         execute_waiting(self);
       },
-      [=](node::stored_atom, block_height height) {
-        self->state.ahead.stored(height);
-        self->state.ahead_ids.stored(height);
-        execute_waiting(self);
+      [=](node::stored_atom, block_height height) { learn_stored(self, height); },
+      [=](frame_atom, node_index from, const shared_frame& frame) {
+        take_frame(self, from, frame);
       },
+      [=](up_atom, node_index peer, const caf::actor& handle) {
+        self->state.peers.up(peer, handle);
+      },
+      [=](down_atom, node_index peer) {
+        self->state.peers.down(peer);
+        self->state.budgets.erase(peer);
+      },
+      [=](retry_atom, block_height height, std::uint64_t step) { retry(self, height, step); },
   };
 }
 

@@ -63,6 +63,7 @@ admission verdict_of(mempool::admission x) {
   case mempool::admission::overloaded:
     return admission::overloaded;
   case mempool::admission::too_large:
+  case mempool::admission::erased: // a request always has its arguments
     return admission::too_large;
   }
   return admission::overloaded;

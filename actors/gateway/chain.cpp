@@ -73,6 +73,7 @@ void write_changes(json_out& out, const reading_call& from, const receipt& of,
     visible.write(out, each.key, each.before);
     out.key("after");
     visible.write(out, each.key, each.after);
+    if (each.before_erased || each.after_erased) out.field("erased", true);
     out.end_object();
   }
   out.end_array();

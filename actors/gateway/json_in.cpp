@@ -212,12 +212,13 @@ private:
     contract_ = &*found;
     if (out_.action == "store") return read_store();
     if (out_.action == "delete") return read_delete();
+    if (out_.action == "erase") return read_erase();
     if (out_.action == "distribute") return read_distribute();
     if (const auto* action = contract_->find_action(out_.action)) return read_call(*action);
     return refuse_as(outcome::unknown_action,
                      "contract " + in_quotes(out_.contract) + " has no action "
                          + in_quotes(out_.action)
-                         + "; store, delete and distribute are in every contract");
+                         + "; store, delete, erase and distribute are in every contract");
   }
 
   /// An action's parameters, by the types that it declares.
@@ -319,6 +320,19 @@ private:
     if (auto refused = read_table({{"key", &given}})) return refused;
     if (!contracts::may_delete(*table_, who())) return no_right("delete from");
     return read_key(*given);
+  }
+
+  std::optional<refusal> read_erase() {
+    const json::value *given = nullptr, *reason = nullptr;
+    if (auto refused = read_table({{"key", &given}, {"reason", &reason}})) return refused;
+    if (!contracts::may_erase(*table_, who())) return no_right("erase from");
+    if (auto refused = read_key(*given)) return refused;
+    const auto* text = reason->if_string();
+    if (!text || text->empty())
+      return refuse_as(outcome::malformed_arguments,
+                       "\"reason\" says why, in up to 1000 characters");
+    put(out_.arguments, "reason", std::string(std::string_view(*text)));
+    return std::nullopt;
   }
 
   /// {"table": .., "key": [..], "to": {"tier": "level3", "within_s": 3600}}

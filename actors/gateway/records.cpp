@@ -317,10 +317,13 @@ response read_history(const reading_call& from) {
       out.text(behind->author + "@" + std::string(name_of(from.node.nodes, each.receipt.lane)));
     else
       out.null();
-    out.field("action", each.change.after ? "store" : "delete").key("before");
-    visible.write(out, raw, each.change.before);
+    const auto& change = each.change;
+    out.field("action", change.after || change.after_erased ? "store" : "delete");
+    out.key("before");
+    visible.write(out, raw, change.before);
     out.key("after");
-    visible.write(out, raw, each.change.after);
+    visible.write(out, raw, change.after);
+    if (change.before_erased || change.after_erased) out.field("erased", true);
     out.end_object();
   }
   out.end_array().key("next");

@@ -38,7 +38,7 @@ bool visible_rows::is_by(bytes_view key, const contracts::actor& who) const {
     const auto page = from_.node.ledger.history(of_.full_name, key, next, changes_at_once);
     if (!page) return false;
     for (const auto& each : page->entries) {
-      if (each.change.before) continue;
+      if (each.change.before || each.change.before_erased) continue;
       const auto made_by = from_.node.operation_of(each.receipt);
       return made_by && made_by->author == who.account
              && name_of(from_.node.nodes, each.receipt.lane) == who.node;

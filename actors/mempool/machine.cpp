@@ -28,7 +28,7 @@ constexpr std::int64_t announce_slowdown = 4;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 batch_header header_of(const sealed_batch& x) {
-  return {x.tip(), x.content.parent, x.body.size(), x.content.operations.size(), x.signed_by};
+  return {x.tip(), x.content.parent, x.full_bytes, x.content.operations.size(), x.signed_by};
 }
 
 lane_tip parent_of(const batch_header& x) { return {x.tip.lane, x.tip.seq - 1, x.parent}; }
@@ -179,6 +179,7 @@ void machine::on(const alarm_rang&) { alarm_ms_.reset(); }
 // --- own lane
 
 admission machine::admit(const operation& x) {
+  if (x.erased) return admission::erased;
   const auto size = encode(x).size();
   if (size > limits::max_operation_bytes || size > set_.batch_bytes)
     return admission::too_large;
@@ -241,9 +242,13 @@ void machine::seal_one() {
 
 // --- lanes
 
-bool machine::acceptable(const batch_ptr& x) const {
+/// Without its arguments an operation cannot be executed, so a batch that lacks some is no
+/// work: its owner could show each node another form. Of what a quorum chose, which f + 1
+/// honest nodes had as a whole before they voted, others may have erased since.
+bool machine::acceptable(const batch_ptr& x, bool certified) const {
   return x && x->content.lane < set_.nodes.size && x->content.epoch == set_.nodes.epoch
-         && x->content.seq > 0 && x->body.size() <= set_.block_payload_bytes;
+         && x->content.seq > 0 && x->full_bytes <= set_.block_payload_bytes
+         && (certified || x->erased == 0);
 }
 
 void machine::note_stored(lane_state& lane, const batch_ptr& x) {
@@ -479,7 +484,7 @@ void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claime
 
 void machine::on_message(node_index, const batch_message& message) {
   const auto& x = message.batch;
-  if (!acceptable(x)) {
+  if (!acceptable(x, false)) { // who sends a batch unasked has all of it
     ++dropped_;
     return;
   }
@@ -868,7 +873,7 @@ bool machine::may_serve(node_index to, fetch_batches& x) {
 
 void machine::on_message(node_index from, const fetched_batches& x) {
   if (x.batches.empty()) return;
-  if (x.batches.size() > answer_batches || !acceptable(x.batches.front())) {
+  if (x.batches.size() > answer_batches || !acceptable(x.batches.front(), true)) {
     ++dropped_;
     return;
   }
@@ -880,7 +885,8 @@ void machine::on_message(node_index from, const fetched_batches& x) {
   const bool announced = std::find(ahead.begin(), ahead.end(), expected) != ahead.end();
   if (asked == fetches_.end() && !announced) {
     for (const auto& each : x.batches)
-      if (acceptable(each) && each->content.lane == expected.lane) take_proof(lane, each);
+      if (acceptable(each, false) && each->content.lane == expected.lane)
+        take_proof(lane, each);
     return;
   }
   const bool certified = asked != fetches_.end() && asked->second.certified;
@@ -889,7 +895,11 @@ void machine::on_message(node_index from, const fetched_batches& x) {
   // Each names the digest of the next, so the first one's digest, which was asked for, vouches
   // for all; but the signatures travel beside the bodies and are checked one by one.
   for (const auto& each : x.batches) {
-    if (!acceptable(each) || each->tip() != expected || expected.seq <= after) break;
+    if (!acceptable(each, certified)) {
+      ++dropped_;
+      break;
+    }
+    if (each->tip() != expected || expected.seq <= after) break;
     if (!lane.stored(expected)) {
       if (!set_.keys.check(each->as_item())) {
         ++dropped_;

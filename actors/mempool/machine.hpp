@@ -19,6 +19,7 @@ enum class admission : std::uint8_t {
   known,      ///< an operation with this id already waits here
   overloaded, ///< the queue is full; nothing of it was kept
   too_large,
+  erased, ///< its arguments are missing: nobody could execute it
 };
 
 struct settings {
@@ -41,7 +42,7 @@ struct settings {
 struct batch_header {
   lane_tip tip;
   digest parent;
-  std::size_t size_bytes = 0; ///< of its encoded body
+  std::size_t size_bytes = 0; ///< of its encoded body, with all its arguments
   std::size_t operations = 0;
   signature signed_by; ///< the lane owner's, for evidence (S18); all zero if it is not known
 };
@@ -279,7 +280,7 @@ private:
 
   // Lanes.
   lane_state& lane_of(const batch_ptr& x) { return lanes_[x->content.lane]; }
-  bool acceptable(const batch_ptr& x) const;
+  bool acceptable(const batch_ptr& x, bool certified) const;
   void note_stored(lane_state& lane, const batch_ptr& x);
   void append(lane_state& lane, const batch_ptr& x);
   void take_live(lane_state& lane, const batch_ptr& x);

@@ -22,17 +22,19 @@ value_map describe(const switchboard_state& x) {
 }
 using self_ptr = introspector::inspected_actor<switchboard_state>*;
 
-/// True for batch, have, fetch_batches and fetched_batches: the first alternatives of
-/// wire_message.
-bool is_for_mempool(const bytes& frame) {
-  return !frame.empty() && frame.front() < lane_message_kinds;
+/// By the alternative of wire_message, which the first byte is.
+const caf::actor& reader_of(const core_actors& core, const bytes& frame) {
+  static const auto first_of_executions = wire_message(fetch_execution()).index();
+  if (frame.empty()) return core.consensus; // which drops it
+  if (frame.front() < lane_message_kinds) return core.mempool;
+  return frame.front() < first_of_executions ? core.consensus : core.contract_executor;
 }
 
 template <class... Ts>
-void tell_both(self_ptr self, const Ts&... xs) {
+void tell_all(self_ptr self, const Ts&... xs) {
   const auto& core = self->state.core;
-  if (core.consensus) self->send(core.consensus, xs...);
-  if (core.mempool) self->send(core.mempool, xs...);
+  for (const auto* each : {&core.consensus, &core.mempool, &core.contract_executor})
+    if (*each) self->send(*each, xs...);
 }
 
 caf::behavior behaviour(self_ptr self, context_ptr context) {
@@ -45,24 +47,23 @@ caf::behavior behaviour(self_ptr self, context_ptr context) {
         state.core = wired->core;
         if (!renewed) return;
         for (const auto& [peer, handle] : state.peers)
-          tell_both(self, up_atom::value, peer, handle);
+          tell_all(self, up_atom::value, peer, handle);
       },
       [=](frame_atom, node_index from, const shared_frame& frame) {
-        const auto& core = self->state.core;
-        const auto& to = is_for_mempool(*frame) ? core.mempool : core.consensus;
+        const auto& to = reader_of(self->state.core, *frame);
         if (to) self->send(to, frame_atom::value, from, frame);
       },
       [=](up_atom, node_index peer, const caf::actor& handle) {
         auto& state = self->state;
         state.peers[peer] = handle;
         state.context->board.peer(peer, true, now().wall_ms);
-        tell_both(self, up_atom::value, peer, handle);
+        tell_all(self, up_atom::value, peer, handle);
       },
       [=](down_atom, node_index peer) {
         auto& state = self->state;
         state.peers.erase(peer);
         state.context->board.peer(peer, false, now().wall_ms);
-        tell_both(self, down_atom::value, peer);
+        tell_all(self, down_atom::value, peer);
       },
   };
 }

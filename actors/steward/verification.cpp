@@ -161,7 +161,14 @@ std::size_t size_of(const execution& x) {
   return size;
 }
 
-/// Oldest first; none from before the contracts in force were changed.
+bool lacks_payloads(const past_block& x) {
+  return erased_parts(x.result) > 0
+         || std::any_of(x.batches.begin(), x.batches.end(),
+                        [](const batch_ptr& each) { return each->erased > 0; });
+}
+
+/// Oldest first; none from before the contracts in force were changed, nor from before the last
+/// block whose payloads were erased: it cannot be executed again.
 std::vector<past_block> recent_blocks(const storage::ledger_view& ledger,
                                       const storage::ledger_head& head,
                                       const surroundings& at) {
@@ -180,7 +187,9 @@ std::vector<past_block> recent_blocks(const storage::ledger_view& ledger,
       size += each->body.size();
     }
     if (operations > replayed_operations || size > replayed_bytes) break;
-    found.push_back({here.block, std::move(*batches), std::move(done)});
+    past_block made{here.block, std::move(*batches), std::move(done)};
+    if (lacks_payloads(made)) break;
+    found.push_back(std::move(made));
     here = std::move(before);
   }
   std::reverse(found.begin(), found.end());

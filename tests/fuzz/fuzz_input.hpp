@@ -2,6 +2,7 @@
 // the input. One thread.
 #pragma once
 
+#include "messages/erasure.hpp"
 #include "messages/receipt.hpp"
 #include "messages/wire.hpp"
 

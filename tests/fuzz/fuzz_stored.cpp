@@ -7,9 +7,15 @@ using namespace tallymesh;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const bytes_view input(data + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
   case 0:
     fuzzing::require_canonical<execution>(input);
+    if (auto whole = decode<execution>(input)) {
+      const auto sum = execution_digest(*whole);
+      for (auto& each : whole->changes)
+        erase_rows(each);
+      TALLYMESH_INVARIANT(execution_digest(*whole) == sum);
+    }
     break;
   case 1:
     fuzzing::require_canonical<receipt>(input);
@@ -23,8 +29,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   case 4:
     fuzzing::require_canonical<signed_item>(input);
     break;
-  default:
+  case 5:
     fuzzing::require_canonical<evidence>(input);
+    break;
+  default:
+    fuzzing::require_canonical<erasure_certificate>(input);
     break;
   }
   return 0;

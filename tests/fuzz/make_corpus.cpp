@@ -63,6 +63,7 @@ void write_all(const std::filesystem::path& directory) {
     stored.add(3, encode(random.some_certificate()));
     stored.add(4, encode(random.some_item()));
     stored.add(5, encode(random.some_evidence()));
+    stored.add(6, encode(random.some_erasure_certificate()));
   }
 }
 

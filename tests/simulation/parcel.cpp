@@ -56,6 +56,12 @@ struct folder {
   void operator()(const fetch_range& x) { (*this)(x.from); }
   void operator()(const fetched_range& x) { (*this)(x.blocks), (*this)(x.finalization); }
   void operator()(const attestation& x) { (*this)(x.item); }
+  void operator()(const fetch_execution& x) { (*this)(x.height), (*this)(x.offset); }
+  void operator()(const fetched_execution& x) {
+    (*this)(x.height), (*this)(x.execution), (*this)(x.total_bytes), (*this)(x.offset);
+    (*this)(static_cast<std::uint64_t>(x.erased));
+    (*this)(hash(digest_kind::execution, x.part));
+  }
 };
 
 std::string number(std::uint64_t x) { return std::to_string(x); }
@@ -100,6 +106,13 @@ struct describer {
   std::string operator()(const attestation& x) const {
     return "h" + number(x.item.position) + " " + brief(x.item.what) + " by n"
            + number(x.item.signer);
+  }
+  std::string operator()(const fetch_execution& x) const {
+    return "h" + number(x.height) + " from byte " + number(x.offset);
+  }
+  std::string operator()(const fetched_execution& x) const {
+    return "h" + number(x.height) + " " + number(x.part.size()) + " bytes from "
+           + number(x.offset) + " of " + number(x.total_bytes);
   }
 };
 

@@ -156,7 +156,7 @@ struct engine_fixture {
     stored.apply(height, made.result.changes, made.indexes);
     newer.stored(height);
     in_force = made.rules;
-    previous = execution_digest(encode(made.result));
+    previous = execution_digest(made.result);
     return std::move(made.result);
   }
   operation operation_of(const char* contract, const char* action, value_map arguments,

@@ -124,7 +124,7 @@ public:
     if (in_block) act_in(content, below, made);
     auto done = std::make_shared<execution>(std::move(made.result));
     commit.result = done;
-    commit.execution = execution_digest(encode(*done));
+    commit.execution = execution_digest(*done);
     commit.indexes = std::move(made.indexes);
     const auto stored = ledger->append({&commit, 1});
     BOOST_TEST_REQUIRE(stored.has_value(), stored.error().context);

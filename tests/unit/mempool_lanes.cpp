@@ -29,6 +29,38 @@ BOOST_AUTO_TEST_CASE(a_batch_without_its_owners_signature_is_refused) {
   BOOST_TEST(node.here->look().dropped == 4u);
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_whose_arguments_were_erased_is_no_work) {
+  subject node(4);
+  const auto full = batch_of(1, 1, {});
+  const std::uint32_t first[] = {0};
+  const auto less = erase_arguments(*full, first);
+  BOOST_TEST((less->id == full->id));
+  BOOST_TEST(silent(node.hear(1, batch_message{less})));
+  auto cut = empty_cut(4);
+  cut[1] = full->tip();
+  node.handle(batches_wanted{full->id, empty_cut(4), cut, false});
+  BOOST_TEST_REQUIRE(sent<fetch_batches>(node.wait(400)).size() > 0u);
+  node.hear(1, fetched_batches{{less}});
+  BOOST_TEST(!node.has(full));
+  BOOST_TEST(node.here->look().dropped == 2u);
+  node.hear_batch(full);
+  BOOST_TEST(node.has(full));
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_that_a_quorum_chose_is_taken_as_it_is_left) {
+  subject node(4);
+  const auto full = batch_of(1, 1, {});
+  const std::uint32_t first[] = {0};
+  const auto less = erase_arguments(*full, first);
+  auto cut = empty_cut(4);
+  cut[1] = full->tip();
+  node.handle(batches_wanted{full->id, empty_cut(4), cut, true});
+  node.wait(100);
+  const auto effects = node.hear(2, fetched_batches{{less}});
+  BOOST_TEST(all<batches_ready>(effects).size() == 1u);
+  BOOST_TEST(node.has(full));
+}
+
 BOOST_AUTO_TEST_CASE(a_tip_is_available_when_a_quorum_announced_it) {
   subject node(4);
   const auto first = batch_of(1, 1, {});

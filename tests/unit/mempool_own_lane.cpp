@@ -49,6 +49,18 @@ BOOST_AUTO_TEST_CASE(batches_of_a_lane_are_numbered_and_linked) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_operation_without_its_arguments_is_not_taken) {
+  subject node(4);
+  auto bare = operation_of(1);
+  bare.erased = {100, digest{}};
+  bare.arguments.clear();
+  const auto effects = node.submit({bare, operation_of(2)});
+  const auto verdicts = node.verdicts(effects);
+  BOOST_TEST(verdicts[0] == admission::erased);
+  BOOST_TEST(verdicts[1] == admission::accepted);
+  BOOST_TEST(node.here->look().queued_operations == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(an_operation_that_cannot_fit_a_batch_is_too_large) {
   subject node(4, 0, [](settings& x) { x.batch_bytes = 1000; });
   const auto effects = node.submit({operation_of(1, 1000), operation_of(2)});

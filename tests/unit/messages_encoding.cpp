@@ -117,6 +117,10 @@ BOOST_AUTO_TEST_CASE(a_change_has_one_encoding) {
 BOOST_AUTO_TEST_CASE(an_execution_has_one_encoding) {
   check<execution>([](sampler& s) { return s.some_execution(); });
 }
+BOOST_AUTO_TEST_CASE(an_erasure_and_its_certificate_have_one_encoding) {
+  check<erasure>([](sampler& s) { return s.some_erasure(); });
+  check<erasure_certificate>([](sampler& s) { return s.some_erasure_certificate(); });
+}
 BOOST_AUTO_TEST_CASE(every_kind_of_message_has_one_encoding) {
   check_round_trip<wire_message>([](sampler& s) { return s.some_message(); });
   check_truncations_and_trailing_bytes<wire_message>(
@@ -160,7 +164,7 @@ BOOST_AUTO_TEST_CASE(kinds_that_do_not_exist_are_refused) {
   auto receipt_bytes = encode(random.some_receipt());
   for (int kind = 0; kind < 256; ++kind) {
     item[0] = static_cast<std::uint8_t>(kind);
-    BOOST_TEST(decode<signed_item>(item).has_value() == (kind >= 1 && kind <= 6));
+    BOOST_TEST(decode<signed_item>(item).has_value() == (kind >= 1 && kind <= 7));
     receipt_bytes[16 + 8 + 4 + 2 + 8] = static_cast<std::uint8_t>(kind);
     BOOST_TEST(decode<receipt>(receipt_bytes).has_value()
                == (kind <= static_cast<int>(last_outcome)));
@@ -225,24 +229,49 @@ std::string packed(const Parts&... parts) {
 
 BOOST_AUTO_TEST_CASE(a_batch_is_these_bytes) {
   batch x{7, 3, 1, {}, {store_order()}};
-  const auto unsigned_operation = packed(
-      "000102030405060708090a0b0c0d0e0f", // id
-      "06000000 6f7264657273",            // contract
-      "05000000 73746f7265",              // action
-      "02000000",                         // two arguments
-      "03000000 726f77 07 04000000",      // row: four fields
+  const auto unsigned_operation = packed("000102030405060708090a0b0c0d0e0f", // id
+                                         "06000000 6f7264657273",            // contract
+                                         "05000000 73746f7265",              // action
+                                         "05000000 636c65726b",              // author
+                                         "0068e5cf8b010000");                // valid until
+  const auto arguments = packed(
+      "02000000",                    // two of them
+      "03000000 726f77 07 04000000", // row: four fields
       "06000000 616d6f756e74 03 e204000000000000 02",
       "05000000 636f646573 06 03000000", // codes: three
       "02 ffffffffffffffff", "01 01", "00", "03000000 726177 05 01000000 ab",
-      "04000000 746f776e 04 02000000 c3a9", "05000000 7461626c65 04 06000000 6f7264657273",
-      "05000000 636c65726b", // author
-      "0068e5cf8b010000");   // valid until
+      "04000000 746f776e 04 02000000 c3a9", "05000000 7461626c65 04 06000000 6f7264657273");
   BOOST_TEST(to_hex(encode(x))
              == packed("07000000 0300 0100000000000000", repeated("00", 32), "01000000",
-                       unsigned_operation, "00"));
+                       unsigned_operation, "00", "00", arguments));
   x.operations[0].author_signature = signature_of(0x55);
   BOOST_TEST(to_hex(encode(x.operations[0]))
-             == packed(unsigned_operation, "01", repeated("55", 64)));
+             == packed(unsigned_operation, "01", repeated("55", 64), "00", arguments));
+  x.operations[0].arguments.clear();
+  x.operations[0].erased = {0x0102, digest_of(0x66)};
+  BOOST_TEST(to_hex(encode(x.operations[0]))
+             == packed(unsigned_operation, "01", repeated("55", 64), "01", "02010000",
+                       repeated("66", 32)));
+}
+
+BOOST_AUTO_TEST_CASE(a_batchs_id_is_made_of_these_digests) {
+  const credentials nobody{3, {}, [](bytes_view) { return signature{}; }, {}};
+  auto stored = store_order();
+  stored.author_signature = signature_of(0x55);
+  const auto sealed = seal(nobody, {7, 3, 1, {}, {stored}});
+  const auto encoded = encode(stored);
+  const auto arguments = encode(stored.arguments);
+  const auto head = bytes_view(encoded).first(encoded.size() - arguments.size() - 1);
+  const auto content = hash(digest_kind::arguments, arguments);
+  const auto size = packed("6e000000");
+  BOOST_TEST(arguments.size() == 0x6eu);
+  const auto stands_for = from(size + content.hex());
+  const auto of_operation = hash(digest_kind::operation, {head, stands_for});
+  BOOST_TEST((operation_digest(stored) == of_operation));
+  const auto header = bytes_view(sealed->body).first(4 + 2 + 8 + 32);
+  BOOST_TEST((sealed->id == hash(digest_kind::batch, {header, of_operation.raw})));
+  BOOST_TEST(sealed->id.hex()
+             == "c08cbcc0c6b2068df462733d695213bd1b02752d2566037357b1416b2bb706d4");
 }
 
 BOOST_AUTO_TEST_CASE(a_block_is_these_bytes) {
@@ -310,10 +339,21 @@ BOOST_AUTO_TEST_CASE(an_execution_is_these_bytes) {
                        "01000000 01", repeated("00", 15), "0400000000000000 00000000 0200",
                        "0300000000000000 0b 06000000 616d6f756e74 01000000 0900000000000000",
                        "01000000 02000000 03000000 04000000 05000000",
+                       "00", // the events are there
                        "01000000 04000000 70616964 01000000 01000000 61 01 01",
                        "01000000 0d000000 6f72646572732e6f7264657273 01000000 ab",
-                       "00 01 04000000 00000000 06000000 0700000000000000 08000000",
+                       "06000000 0700000000000000 08000000", // position, previous
+                       "00", "01 04000000 00000000",         // before, after
                        repeated("22", 32)));
+  BOOST_TEST(execution_digest(x).hex()
+             == "d50cb2f45c6678a587c8f68ea2a04efdd9c1f0d899aa9c045110c50ffedd9b28");
+  BOOST_TEST(erase_rows(x.changes[0]));
+  BOOST_TEST(to_hex(encode(x.changes[0]))
+             == packed("0d000000 6f72646572732e6f7264657273 01000000 ab",
+                       "06000000 0700000000000000 08000000", "00 02",
+                       row_digest(bytes{0, 0, 0, 0}).hex()));
+  BOOST_TEST(execution_digest(x).hex()
+             == "d50cb2f45c6678a587c8f68ea2a04efdd9c1f0d899aa9c045110c50ffedd9b28");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_signed_is_these_bytes) {

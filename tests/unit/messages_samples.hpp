@@ -2,6 +2,7 @@
 // inputs. The same seed gives the same values. Value type; any thread.
 #pragma once
 
+#include "messages/erasure.hpp"
 #include "messages/receipt.hpp"
 #include "messages/wire.hpp"
 
@@ -104,6 +105,10 @@ public:
     operation x{some_id(), some_text(6), some_text(6), some_map(), some_text(6), some_integer(),
                 {}};
     if (flip()) x.author_signature = some_signature();
+    if (below(4) == 0) {
+      x.arguments.clear();
+      x.erased = {4 + static_cast<std::uint32_t>(below(1000)), some_digest()};
+    }
     return x;
   }
   batch some_batch() {
@@ -123,7 +128,7 @@ public:
     const auto what = kind == item_kind::nullify ? digest{} : some_digest();
     return {kind, static_cast<node_index>(any()), any(), what, some_signature()};
   }
-  signed_item some_item() { return some_item(static_cast<item_kind>(1 + below(6))); }
+  signed_item some_item() { return some_item(static_cast<item_kind>(1 + below(7))); }
   vote some_vote() {
     static constexpr item_kind kinds[] = {item_kind::notarize, item_kind::nullify,
                                           item_kind::finalize};
@@ -179,6 +184,7 @@ public:
               {}};
     for (auto i = below(3); i > 0; --i)
       x.events.push_back({some_text(8), some_map(2)});
+    if (flip()) erase_events(x);
     return x;
   }
   change some_change() {
@@ -190,6 +196,7 @@ public:
              {any(), static_cast<std::uint32_t>(any())}};
     if (flip()) x.before = some_bytes(20);
     if (flip()) x.after = some_bytes(20);
+    if (flip()) erase_rows(x);
     return x;
   }
   execution some_execution() {
@@ -198,6 +205,18 @@ public:
       x.receipts.push_back(some_receipt());
     for (auto i = below(3); i > 0; --i)
       x.changes.push_back(some_change());
+    return x;
+  }
+
+  erasure some_erasure() {
+    return {some_id(),      some_text(6),  some_text(6), some_text(8),
+            some_bytes(12), some_text(20), any(),        static_cast<std::uint32_t>(any()),
+            some_integer()};
+  }
+  erasure_certificate some_erasure_certificate() {
+    erasure_certificate x{some_digest(), static_cast<std::uint32_t>(any()), some_erasure(), {}};
+    for (node_index i = 0; i < below(5); ++i)
+      x.nodes.emplace_back(i, some_signature());
     return x;
   }
 
@@ -252,8 +271,16 @@ public:
       x.finalization = some_certificate();
       return x;
     }
-    default:
+    case 12:
       return attestation{some_item(item_kind::attestation)};
+    case 13:
+      return fetch_execution{any(), any()};
+    default: {
+      const auto erased = static_cast<std::uint32_t>(below(100));
+      fetched_execution x{any(), some_digest(), erased, 0, below(100), some_bytes(20)};
+      x.total_bytes = x.offset + x.part.size() + below(100);
+      return x;
+    }
     }
   }
   wire_message some_message() { return some_message(below(std::variant_size_v<wire_message>)); }

@@ -238,9 +238,9 @@ BOOST_AUTO_TEST_SUITE(messages_digests)
 
 BOOST_AUTO_TEST_CASE(the_same_bytes_as_another_kind_have_another_digest) {
   std::set<digest> seen;
-  for (int kind = 0; kind <= static_cast<int>(digest_kind::record); ++kind)
+  for (int kind = 0; kind <= static_cast<int>(digest_kind::event); ++kind)
     seen.insert(hash(static_cast<digest_kind>(kind), as_bytes("same")));
-  BOOST_TEST(seen.size() == static_cast<std::size_t>(digest_kind::record) + 1);
+  BOOST_TEST(seen.size() == static_cast<std::size_t>(digest_kind::event) + 1);
 }
 
 BOOST_AUTO_TEST_CASE(no_two_lists_of_parts_collide_by_shifting_bytes_between_them) {
@@ -536,6 +536,125 @@ BOOST_AUTO_TEST_CASE(a_sealed_batch_and_block_open_with_the_signature_of_their_s
   BOOST_TEST(!mesh.of(0).check((*open_block(block->body, 1, block->signed_by))->as_item()));
 }
 
+BOOST_AUTO_TEST_CASE(
+    erased_arguments_leave_a_batchs_id_and_signature_and_its_other_operations) {
+  sampler random(15);
+  const small_mesh mesh(4);
+  batch content{1, 2, 1, {}, {}};
+  for (int i = 0; i < 5; ++i)
+    do
+      content.operations.push_back(random.some_operation());
+    while (content.operations.back().erased && (content.operations.pop_back(), true));
+  content.operations[1].arguments = {{"row", "a secret that is long enough to be seen"}};
+  const auto full = seal(mesh.of(2), content);
+  BOOST_TEST(full->erased == 0u);
+  BOOST_TEST(full->full_bytes == full->body.size());
+  const std::uint32_t places[] = {3, 1};
+  const auto less = erase_arguments(*full, places);
+  BOOST_TEST((less->id == full->id));
+  BOOST_TEST(mesh.of(0).check(less->as_item()));
+  BOOST_TEST(less->erased == 2u);
+  BOOST_TEST(less->full_bytes == full->body.size());
+  BOOST_TEST(as_text(full->body).find("secret") != std::string_view::npos);
+  BOOST_TEST(as_text(less->body).find("secret") == std::string_view::npos);
+
+  const auto again = open_batch(less->body, less->signed_by);
+  BOOST_REQUIRE(again);
+  BOOST_TEST(((*again)->id == full->id));
+  BOOST_TEST((*again)->full_bytes == full->full_bytes);
+  for (const std::size_t i : {0, 2, 4})
+    BOOST_TEST(to_hex(encode((*again)->content.operations[i]))
+               == to_hex(encode(content.operations[i])));
+  for (const std::size_t i : {1, 3}) {
+    const auto& what = (*again)->content.operations[i];
+    BOOST_TEST(what.erased.has_value());
+    BOOST_TEST((operation_digest(what) == operation_digest(content.operations[i])));
+    BOOST_TEST((author_signing_digest(some_block, what)
+                == author_signing_digest(some_block, content.operations[i])));
+  }
+  BOOST_TEST((erase_arguments(*less, places)->body == less->body), "erasing twice is once");
+}
+
+BOOST_AUTO_TEST_CASE(another_digest_or_size_of_erased_arguments_makes_another_batch) {
+  const small_mesh mesh(4);
+  auto content = lawful_batch();
+  content.operations[0].erased = {100, some_block};
+  const auto id = seal(mesh.of(2), content)->id;
+  content.operations[0].erased->size_bytes = 101;
+  BOOST_TEST((seal(mesh.of(2), content)->id != id));
+  content.operations[0].erased = {100, other_block};
+  BOOST_TEST((seal(mesh.of(2), content)->id != id));
+}
+
+BOOST_AUTO_TEST_CASE(limits_count_erased_arguments_as_if_they_were_there) {
+  auto x = lawful_batch();
+  x.operations.assign(1, {});
+  const auto bare = static_cast<std::uint32_t>(encode(operation{}).size() - 4);
+  const auto most = static_cast<std::uint32_t>(limits::max_operation_bytes) - bare;
+  x.operations[0].erased = {most, some_block};
+  BOOST_TEST(refusal_of(x) == "accepted");
+  x.operations[0].erased->size_bytes = most + 1;
+  BOOST_TEST(refusal_of(x) == "too_large");
+  x.operations[0].erased->size_bytes = UINT32_MAX;
+  BOOST_TEST(refusal_of(x) == "too_large");
+  x.operations[0].erased->size_bytes = 3;
+  BOOST_TEST(refusal_of(x) == "malformed", "no map is as short");
+  x.operations[0].erased->size_bytes = most;
+  x.operations.assign(7, x.operations[0]);
+  BOOST_TEST(refusal_of(x) == "accepted");
+  x.operations.push_back(x.operations[0]);
+  BOOST_TEST(refusal_of(x) == "too_large");
+  // Short arguments grow when they go; that takes nothing away from a lawful batch.
+  x.operations.assign(limits::max_batch_operations, {});
+  for (auto& each : x.operations)
+    each.author =
+        std::string(limits::max_batch_bytes / limits::max_batch_operations - bare - 5, 'x');
+  BOOST_TEST(refusal_of(x) == "accepted");
+  for (auto& each : x.operations)
+    each.erased = {4, some_block};
+  BOOST_TEST(encode(x).size() > limits::max_batch_bytes);
+  BOOST_TEST(refusal_of(x) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(an_execution_keeps_its_digest_when_rows_are_erased) {
+  change made{"orders.orders", {1}, bytes{5, 6}, {}, 2, {7, 1}};
+  const execution x{9, some_block, 5, {}, {made}, other_block};
+  const auto before = execution_digest(x);
+  auto less = x;
+  BOOST_TEST(erase_rows(less.changes[0]));
+  BOOST_TEST(!less.changes[0].before.has_value());
+  BOOST_TEST((less.changes[0].before_erased == row_digest(bytes{5, 6})));
+  BOOST_TEST(!less.changes[0].after_erased.has_value(), "no row is not an erased one");
+  BOOST_TEST((execution_digest(less) == before));
+  BOOST_TEST(!erase_rows(less.changes[0]));
+  const auto differs = [&](auto bend) {
+    auto other = x;
+    bend(other);
+    return execution_digest(other) != before;
+  };
+  auto told = x;
+  told.receipts = {{.id = {}, .detail = "d", .events = {{"paid", {{"to", "a secret"}}}}}};
+  auto less_told = told;
+  BOOST_TEST(erase_events(less_told.receipts[0]));
+  BOOST_TEST(less_told.receipts[0].events.empty());
+  BOOST_TEST((execution_digest(less_told) == execution_digest(told)));
+  BOOST_TEST(as_text(encode(less_told)).find("secret") == std::string_view::npos);
+  BOOST_TEST(!erase_events(less_told.receipts[0]));
+  told.receipts[0].events[0].name = "lost";
+  BOOST_TEST((execution_digest(less_told) != execution_digest(told)));
+  BOOST_TEST(differs([](auto& e) { e.height = 8; }));
+  BOOST_TEST(differs([](auto& e) { e.previous = {}; }));
+  BOOST_TEST(differs([](auto& e) { e.receipts.emplace_back(); }));
+  BOOST_TEST(differs([](auto& e) { e.changes.emplace_back(); }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].table = "orders.other"; }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].key = {2}; }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].position = 3; }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].previous.index = 2; }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].before = bytes{5, 7}; }));
+  BOOST_TEST(differs([](auto& e) { e.changes[0].before.reset(); }));
+  BOOST_TEST(differs([](auto& e) { std::swap(e.changes[0].before, e.changes[0].after); }));
+}
+
 BOOST_AUTO_TEST_CASE(a_batch_out_of_place_is_refused) {
   const auto refusal = [](auto change) {
     auto x = lawful_batch();
@@ -653,6 +772,43 @@ BOOST_AUTO_TEST_CASE(a_frame_whose_kind_does_not_fit_is_refused) {
   BOOST_TEST(refusal_of(attestation{item(item_kind::attestation, 1, some_block)})
              == "accepted");
   BOOST_TEST(refusal_of(attestation{item(item_kind::notarize, 1, some_block)}) == "malformed");
+}
+
+BOOST_AUTO_TEST_CASE(a_part_of_an_execution_lies_within_it) {
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, 10, 4, bytes(6)}) == "accepted");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, 10, 4, bytes(7)}) == "malformed");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, 10, 11, {}}) == "malformed");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, 0, 0, {}}) == "accepted");
+  const auto most = limits::max_execution_part_bytes;
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, most, 0, bytes(most)}) == "accepted");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, most + 1, 0, bytes(most + 1)}) == "too_large");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, limits::max_execution_bytes + 1, 0, {}})
+             == "too_large");
+}
+
+BOOST_AUTO_TEST_CASE(a_certificate_of_an_erasure_shows_who_erased_and_cannot_be_bent) {
+  const small_mesh mesh(4);
+  sampler random(16);
+  const auto what = random.some_erasure();
+  const auto keys = mesh.of(0);
+  erasure_certificate proof{keys.domain.chain, keys.domain.epoch, what, {}};
+  for (const node_index node : {0, 1, 3})
+    proof.nodes.emplace_back(node, attest(mesh.of(node), what).signed_by);
+  const auto good = check(proof, keys);
+  BOOST_REQUIRE(good);
+  BOOST_TEST((*good == std::vector<node_index>{0, 1, 3}));
+  const auto bent = [&](auto bend) {
+    auto other = proof;
+    bend(other);
+    return !check(other, keys);
+  };
+  BOOST_TEST(bent([](auto& x) { x.what.reason += '!'; }));
+  BOOST_TEST(bent([](auto& x) { x.what.key.push_back(0); }));
+  BOOST_TEST(bent([](auto& x) { ++x.what.height; }));
+  BOOST_TEST(bent([](auto& x) { x.nodes[2].first = 2; }));
+  BOOST_TEST(bent([](auto& x) { x.nodes.push_back(x.nodes[2]); }));
+  BOOST_TEST(bent([](auto& x) { ++x.epoch; }));
+  BOOST_TEST(bent([](auto& x) { x.chain = some_block; }));
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_within_a_frame_must_open_by_itself) {

@@ -4,6 +4,7 @@
 
 #include "contracts/builtin_rows.hpp"
 #include "contracts/distribution.hpp"
+#include "contracts/erasure.hpp"
 #include "contracts/memory_source.hpp"
 #include "contracts/settlement.hpp"
 #include "tests/unit/five_nodes.hpp"
@@ -27,7 +28,8 @@ using namespace tallymesh::contracts;
 inline constexpr std::string_view shop_source =
     R"(return { contract = "shop", version = 1, tables = {
   orders = { key = {"id"}, fields = { id = text{max=40}, price = optional(int64{}) }, settles = true,
-             read = {"anyone"}, store = {"hq"}, distribute = {"coop"} },
+             read = {"anyone"}, store = {"hq"}, distribute = {"coop"},
+             erase = {"coop"} },
   notes  = { key = {"year", "number"}, fields = { year = int64{}, number = int64{} },
              read = {"level1", "level2"}, store = {"anyone"} } } })";
 

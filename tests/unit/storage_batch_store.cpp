@@ -40,6 +40,27 @@ BOOST_AUTO_TEST_CASE(a_batch_comes_back_as_it_was_after_reopening) {
   BOOST_TEST(is_error(store->get(other), errc::not_found));
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_without_arguments_has_the_name_and_the_size_of_the_whole_one) {
+  const temporary_directory home;
+  const auto full = make_batch(2, 1, {}, 500);
+  const std::uint32_t first[] = {0};
+  const auto less = erase_arguments(*full, first);
+  const auto store = open_store(home / "batches");
+  require_ok(store->put(std::vector<batch_ptr>{less}));
+  const auto got = store->get(full->tip());
+  require_ok(got);
+  BOOST_TEST(((*got)->body == less->body));
+  BOOST_TEST((*got)->erased == 1u);
+  const auto headers = store->headers_after({});
+  require_ok(headers);
+  BOOST_TEST_REQUIRE(headers->size() == 1u);
+  BOOST_TEST((headers->front().tip == full->tip()));
+  BOOST_TEST(headers->front().body_bytes == full->body.size());
+  // Storing the whole one again does not bring back what was erased.
+  require_ok(store->put(std::vector<batch_ptr>{full}));
+  BOOST_TEST(((*store->get(full->tip()))->body == less->body));
+}
+
 BOOST_AUTO_TEST_CASE(a_forked_lane_keeps_both_batches_of_one_number) {
   const temporary_directory home;
   const auto store = open_store(home / "batches");

@@ -122,7 +122,7 @@ public:
     for (std::size_t i = 0; i < steps.size(); ++i)
       add(done, made, steps[i], static_cast<std::uint32_t>(i));
 
-    made.execution = execution_digest(encode(done));
+    made.execution = execution_digest(done);
     made.full_cut = content.cut;
     made.block = block;
     if (finalized)

@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(an_operation_is_executed_once_and_its_id_is_known_from_then
   auto two = script.next({{"a.t", "k", "w"}});
   auto again = *two.result;
   again.receipts[0].id = operation_number(2);
-  two.execution = execution_digest(encode(again));
+  two.execution = execution_digest(again);
   two.result = std::make_shared<const execution>(again);
   BOOST_TEST(is_error(store->append({&two, 1}), errc::conflict));
   BOOST_TEST(store->head()->height == 1u);
