@@ -78,6 +78,7 @@ void add_init(command& program);
 void add_processes(command& program); ///< up, down
 void add_status(command& program);    ///< status, compare
 void add_store(command& program);     ///< store, delete
+void add_erase(command& program);     ///< erase, and its certificates
 void add_query(command& program);     ///< get, list, history, trace
 void add_settle(command& program);    ///< settle balances, statement, close …
 void add_deliveries(command& program);

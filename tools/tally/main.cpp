@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
     tally::add_processes(program);
     tally::add_status(program);
     tally::add_store(program);
+    tally::add_erase(program);
     tally::add_call(program);
     tally::add_query(program);
     tally::add_explain_access(program);

@@ -49,7 +49,7 @@ void print_row(const json::value& row) {
 /// changed, and a line stays readable.
 std::string row_text(const json::value& x, std::string_view side) {
   const auto* row = member(x, side);
-  if (row == nullptr || !row->is_object()) return "-";
+  if (row == nullptr || !row->is_object()) return member(x, "erased") ? "erased" : "-";
   const auto* other = member(x, side == "before" ? "after" : "before");
   std::string text;
   for (const auto& [name, field] : row->get_object()) {
