@@ -191,6 +191,17 @@ static void remember_that_key_votes(const configs::node_config& config) {
         file.string());
 }
 
+/// What was erased while the store was too large to be made anew beside other work. If it
+/// cannot be, the node runs, and attests nothing.
+template <class Store>
+static void rebuild_if_due(Store& store, std::string_view name) {
+  if (!store.holds_erased()) return;
+  spdlog::info("making the {} anew, so that its file holds nothing that was erased: {} MiB",
+               name, store.used_bytes() >> 20);
+  if (const auto done = store.rebuild(); !done)
+    spdlog::error("the {} keeps what was erased in free pages: {}", name, done.error().context);
+}
+
 result<std::shared_ptr<context>> open_context(configs::node_config config) {
   auto keys = configs::load_keys(config);
   if (!keys) return keys.error();
@@ -205,6 +216,8 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
   if (!ledger) return ledger.error();
   auto batches = storage::batch_store::open(config.data_directory / "batches", domain);
   if (!batches) return batches.error();
+  rebuild_if_due(**ledger, "ledger");
+  rebuild_if_due(**batches, "batch store");
   const auto head = (*ledger)->head();
   if (!head) return head.error();
   auto votes = storage::vote_log::open(config.data_directory / "votes", domain,

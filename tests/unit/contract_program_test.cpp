@@ -496,7 +496,7 @@ BOOST_AUTO_TEST_CASE(another_price_is_another_gas_table) {
   // new one here and into configs/examples.
 #ifdef __x86_64__
   BOOST_TEST(vm_digest().hex()
-             == "665f7aac85613a114a453faf46f566e81d437aaf99a839eb50e4617a1de1fdf3");
+             == "20f801f9417fd6bfe5b0dd8ef58ab9a4b08705e366490c51b435eb9800950033");
 #endif
 }
 

@@ -23,7 +23,7 @@ local function told(x) return type(x) == "table" and "table" .. #x or tostring(x
 return { contract = "random", version = 1, tables = { rows = { key = {"id"}, index = { {"size"} },
   fields = { id = text{max=40}, size = optional(int64), amount = optional(decimal{scale=4}), raw = optional(bytes{max=40}) } } },
   actions = { go = { may = {"anyone"}, params = { n = int64, s = text{max=200} }, run = function(ctx, p)
-      local t, s, n, d, seen = {}, p.s, p.n, decimal("1.25"), {}
+      local t, s, n, d, seen, i = {}, p.s, p.n, decimal("1.25"), {}
       local things = { {}, {}, function() end, {}, ctx, told, {} }
       local function note(...) for i = 1, select("#", ...) do seen[#seen + 1] = told((select(i, ...))) end end
 )" + body + R"(
@@ -70,7 +70,7 @@ private:
       return "('k' .. " + number() + " % 50)";
     case 3:
       return "tostring("
-             + pick({"t", "n", "d", "print ~= 1", "told", "none", "ctx", "things[1]"}) + ")";
+             + pick({"t", "n", "d", "things ~= 1", "told", "none", "ctx", "things[1]"}) + ")";
     case 4:
       return "('%" + pick({"d", "5d", "x", "s", "05d", "-8s|", "+d", "q", "c"}) + "'):format("
              + number() + ")";
