@@ -18,7 +18,7 @@ constexpr block_height near_gap = 8;           // behind by more: catching up, f
 constexpr std::uint64_t max_backoff_steps = 8; // 1.5^8 = 25.6, capped at 25 below
 // Of one node: a block takes four, and one that lies all the time must not keep out what others
 // did. The rest is in the log.
-constexpr std::ptrdiff_t max_untold_of_one = 8;
+constexpr std::ptrdiff_t max_untold_of_one = 256;
 constexpr std::uint64_t told_window = 1024; // places of a lane, from the final cut
 
 template <class... Fs>

@@ -360,7 +360,7 @@ private:
   node_index range_peer_ = 0;
   std::optional<std::int64_t> behind_since_ms_;
   std::size_t evidence_ = 0;
-  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; few of each
+  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; so many of each
   /// In final blocks since the start, where it may be observed again. A node that was restarted
   /// may tell once more what an older block tells: this costs a few bytes, remembering costs a
   /// record.
