@@ -106,6 +106,9 @@ constexpr once_failed regressions[] = {
      "after a restart both sides of a fork were on disk, and it was work again"},
     {4, 4520, strategy::all, true,
      "who forgot a fork's proof in a crash was not shown it again on the new link"},
+    {4, 1002528, strategy::all, true,
+     "silence was watched while the last lie was still asked for"},
+    {7, 1001002, strategy::all, true, "the same"},
 };
 } // namespace
 

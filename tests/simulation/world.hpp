@@ -153,6 +153,7 @@ private:
   mempool::settings lanes_template_;
   consensus::settings agreement_template_;
   std::int64_t heal_us_ = 0;
+  std::int64_t lied_until_us_ = 0; ///< when the last message that attackers sent arrives
   std::set<node_index> amnesiacs_;
   bool healed_ = false, over_ = false, clock_is_off_ = false;
   std::optional<std::int64_t> silent_since_us_; ///< the watched silence began
