@@ -10,6 +10,10 @@ constexpr std::size_t max_pushed_certificates = 32;   // S14
 constexpr std::size_t max_pushed_votes = 64;          // S14: keeps a push below a few KiB
 constexpr std::size_t max_inline_nullifications = 64; // S6
 constexpr std::size_t max_range_blocks = 1024;        // S17: more than any honest node sends
+constexpr std::int64_t range_serving_ms = 50;         // S17: one range a peer in that time
+// Since its last answer came, before it is asked again. Longer: an honest node is never
+// refused, for it would wait for the answer as long as for a liar's.
+constexpr std::int64_t range_asking_ms = 60;
 constexpr std::size_t required_ahead = 8; // final blocks whose batches are fetched at once
 constexpr std::size_t remembered_executions = 1024;
 constexpr std::size_t early_attestations = 16;        // a peer
@@ -288,7 +292,7 @@ void machine::read(node_index from, const fetched_block& x) {
 void machine::read(node_index from, const fetch_range& x) {
   auto& peer = peers_[from];
   if (x.from == 0 || x.from > executed_.block->content.height) return;
-  if (peer.range_served_ms + 50 > now_.monotonic_ms && peer.range_served_ms != 0)
+  if (peer.range_served_ms + range_serving_ms > now_.monotonic_ms && peer.range_served_ms != 0)
     return; // bounds a flood
   peer.range_served_ms = now_.monotonic_ms;
   emit(serve_range{from, x.from});
@@ -318,6 +322,7 @@ void machine::read(node_index from, const fetched_range& x) {
     if (each->content.height > final_height()) hold(each);
   add_certificate(x.finalization, true);
   extend_final_chain(last.id);
+  peers_[from].range_free_ms = now_.monotonic_ms + range_asking_ms;
   if (from == range_peer_) range_asked_ms_.reset();
 }
 
@@ -991,6 +996,8 @@ void machine::schedule() {
     consider(want.asked_ms + settings_.delta_ms);
   if (range_asked_ms_)
     consider(*range_asked_ms_ + 4 * settings_.delta_ms);
+  else if (range_due_ms_)
+    consider(*range_due_ms_);
   else if (behind_since_ms_ && final_chain_.size() < 2 * settings_.undelivered_blocks)
     consider(*behind_since_ms_ + settings_.delta_ms);
   next = std::max(next, now_.monotonic_ms + 1);
@@ -1074,8 +1081,29 @@ block_height machine::claimed_height() const {
   return claims[settings_.nodes.faulty()];
 }
 
+/// S17: whom to ask for a range. Who did not answer lately is asked only if there is nobody
+/// else, and who has just answered is waited for rather than that.
+machine::range_source machine::next_range_source() const {
+  range_source found;
+  for (const bool also_failed : {false, true}) {
+    for (std::size_t i = 1; i <= peers_.size(); ++i) {
+      const auto index = static_cast<node_index>((range_peer_ + i) % peers_.size());
+      const auto& peer = peers_[index];
+      if (index == self() || !peer.up || peer.last.finalized_height <= final_height()) continue;
+      const bool failed = peer.range_failed_ms != 0
+                          && now_.monotonic_ms < peer.range_failed_ms + 60 * settings_.delta_ms;
+      if (failed && !also_failed) continue;
+      if (now_.monotonic_ms >= peer.range_free_ms) return {index, {}};
+      found.free_ms = std::min(found.free_ms.value_or(peer.range_free_ms), peer.range_free_ms);
+    }
+    if (found.free_ms) break;
+  }
+  return found;
+}
+
 /// S17: asks one peer at a time for the blocks above what is final here.
 void machine::catch_up() {
+  range_due_ms_.reset();
   if (range_asked_ms_ && now_.monotonic_ms >= *range_asked_ms_ + 4 * settings_.delta_ms) {
     // What it said of its height counts again when it says it again: a liar is not asked for
     // ever.
@@ -1097,19 +1125,13 @@ void machine::catch_up() {
   if (range_asked_ms_) return;
   if (final_chain_.size() >= 2 * settings_.undelivered_blocks)
     return; // goes on when some are executed
-  for (std::size_t i = 0; i < 2 * peers_.size(); ++i) {
-    range_peer_ = static_cast<node_index>((range_peer_ + 1) % peers_.size());
-    const auto& peer = peers_[range_peer_];
-    if (range_peer_ == self() || !peer.up || peer.last.finalized_height <= final_height())
-      continue;
-    // Who did not answer lately is asked again only if there is nobody else.
-    const bool failed = peer.range_failed_ms != 0
-                        && now_.monotonic_ms < peer.range_failed_ms + 60 * settings_.delta_ms;
-    if (failed && i < peers_.size()) continue;
-    range_asked_ms_ = now_.monotonic_ms;
-    emit(send{range_peer_, fetch_range{final_height() + 1}});
-    return;
-  }
+  const auto [peer, free_ms] = next_range_source();
+  range_due_ms_ = free_ms;
+  if (!peer) return;
+  range_peer_ = *peer;
+  range_asked_ms_ = now_.monotonic_ms;
+  peers_[range_peer_].range_free_ms = now_.monotonic_ms + range_asking_ms;
+  emit(send{range_peer_, fetch_range{final_height() + 1}});
 }
 
 /// Says what executing `height` gave. While catching up only now and then: one digest covers

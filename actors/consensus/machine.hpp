@@ -203,6 +203,7 @@ private:
     status last;
     std::map<block_height, digest> early; ///< attested beyond what is executed here; bounded
     std::int64_t range_failed_ms = 0;
+    std::int64_t range_free_ms = 0;   ///< not asked for a range before that
     std::uint64_t bad_signatures = 0; ///< on the present link
     block_height attested = 0; ///< the highest height attested with this node's own digest
     std::optional<std::pair<block_height, digest>>
@@ -221,6 +222,11 @@ private:
     bool of_lane = false;
     std::uint64_t position = 0; ///< in the lane, or the view
     auto operator<=>(const offence&) const = default;
+  };
+
+  struct range_source {
+    std::optional<node_index> peer;
+    std::optional<std::int64_t> free_ms; ///< nobody now, but somebody then
   };
 
   struct parent_choice {
@@ -313,6 +319,7 @@ private:
   proposal with_justification(const block_ptr& block) const;
   std::string waiting_for() const;
   void catch_up(); // S17
+  range_source next_range_source() const;
   block_height claimed_height() const;
   bool vouched(node_index from, bool good);
   bool ignored(node_index from) const;
@@ -357,10 +364,12 @@ private:
   std::int64_t next_status_ms_ = 0;
   std::int64_t alarm_ms_ = -1;
   std::optional<std::int64_t> range_asked_ms_;
+  std::optional<std::int64_t> range_due_ms_; ///< everyone who can serve a range rests till then
   node_index range_peer_ = 0;
   std::optional<std::int64_t> behind_since_ms_;
   std::size_t evidence_ = 0;
-  std::map<offence, evidence> untold_; ///< observed here, not yet in a final block; so many of each
+  std::map<offence, evidence>
+      untold_; ///< observed here, not yet in a final block; so many of each
   /// In final blocks since the start, where it may be observed again. A node that was restarted
   /// may tell once more what an older block tells: this costs a few bytes, remembering costs a
   /// record.

@@ -94,3 +94,28 @@ BOOST_AUTO_TEST_CASE(without_status_pushes_a_partition_is_not_healed) {
   const auto what = read("leader_killed_minority_cut_off.fault");
   BOOST_TEST(run_seeds(what, mutation::no_status_push, 20).failed > 0u);
 }
+
+namespace {
+struct once_failed {
+  const char* script;
+  std::uint64_t seed;
+  const char* story;
+};
+constexpr once_failed regressions[] = {
+    {"long_absence.fault", 3000149,
+     "who fetched ranges asked sooner than it was served, and waited as for a liar"},
+    {"narrow_line.fault", 3000006,
+     "silence was watched while a status from before healing was on its way"},
+    {"twin_during_catch_up.fault", 3000096,
+     "silence was watched while a twin's last word was still asked for"},
+};
+} // namespace
+
+BOOST_AUTO_TEST_CASE(scripts_pass_with_the_seeds_that_once_failed) {
+  for (const auto& each : regressions) {
+    const auto result =
+        run_simulated(read(each.script), simulated_options{each.seed, mutation::none, {}});
+    BOOST_TEST(result.passed(),
+               each.story << ": " << (result.passed() ? "" : result.findings.front().text));
+  }
+}

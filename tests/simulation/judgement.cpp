@@ -8,9 +8,9 @@ constexpr std::int64_t look_every_us = 100'000;
 constexpr std::int64_t deadline_us = 900'000'000; ///< for all to be final, after healing
 constexpr std::int64_t settle_us = 3'000'000; ///< without activity, before silence is watched
 constexpr std::int64_t watched_us = 10'000'000;
-/// A lie may be the last thing that is heard. By then its hearer has begun to ask for what it
-/// names, which is activity; or it never will.
-constexpr std::int64_t lie_starts_work_us = 1'000'000;
+/// A lie, or what was said before healing and came late, may be the last thing that is heard.
+/// By then its hearer has begun to ask or to answer, which is activity; or it never will.
+constexpr std::int64_t untrue_starts_work_us = 1'000'000;
 
 /// Called again and again after healing.
 void world::judge() {
@@ -74,7 +74,8 @@ bool world::all_final(const process& who, std::string* what) {
 }
 
 std::string world::why_not_quiet() {
-  if (now_us_ < lied_until_us_ + lie_starts_work_us) return "attackers spoke just now";
+  if (now_us_ < untrue_until_us_ + untrue_starts_work_us)
+    return "an attacker's word, or one from before healing, came just now";
   for (const auto& each : processes_) {
     if (!each->honest()) continue;
     const auto node = "n" + std::to_string(each->node());

@@ -44,8 +44,8 @@ void world::post(node_index from, node_index to, const parcel_ptr& what, bool pr
       delay_us += net_.between(0, line.spike_us);
     }
     if (way.bytes_per_s > 0) delay_us += send_time_us(way, what);
-    if (adversary_->active() && !checker_.is_honest(from))
-      lied_until_us_ = std::max(lied_until_us_, now_us_ + delay_us);
+    if (!healed_ || (adversary_->active() && !checker_.is_honest(from)))
+      untrue_until_us_ = std::max(untrue_until_us_, now_us_ + delay_us);
     at(now_us_ + delay_us, process_at(to, from), incoming{from, what});
   }
 }

@@ -153,7 +153,9 @@ private:
   mempool::settings lanes_template_;
   consensus::settings agreement_template_;
   std::int64_t heal_us_ = 0;
-  std::int64_t lied_until_us_ = 0; ///< when the last message that attackers sent arrives
+  /// When the last message arrives that attackers sent, or anybody before healing: what it says
+  /// need not be so.
+  std::int64_t untrue_until_us_ = 0;
   std::set<node_index> amnesiacs_;
   bool healed_ = false, over_ = false, clock_is_off_ = false;
   std::optional<std::int64_t> silent_since_us_; ///< the watched silence began

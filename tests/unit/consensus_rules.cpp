@@ -455,6 +455,65 @@ BOOST_AUTO_TEST_CASE(s17_a_range_is_taken_only_if_it_links_to_a_certified_block)
   BOOST_TEST(!takes([](auto& x, auto&) { x.blocks.pop_back(); }));
 }
 
+namespace {
+/// Blocks of one to `height`, in the views of the same number.
+std::vector<block_ptr> chain_on(const block_ptr& genesis, std::uint64_t height) {
+  std::vector<block_ptr> chain{genesis};
+  for (std::uint64_t i = 1; i <= height; ++i)
+    chain.push_back(block_after(chain.back(), i, {tip_of(0, i)}));
+  return chain;
+}
+
+/// Whom the last event asked for a range.
+std::optional<node_index> asked_for_a_range(const subject& node) {
+  for (const auto& each : node.effects<send>())
+    if (std::holds_alternative<fetch_range>(each.message)) return each.to;
+  return std::nullopt;
+}
+
+fetched_range range_of_one(const std::vector<block_ptr>& chain, std::uint64_t height) {
+  return {{chain[height]}, certified(item_kind::finalize, height, chain[height]->id)};
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(s17_who_has_just_served_a_range_is_not_asked_before_it_would_serve_again) {
+  subject node(not_first_leader);
+  const auto chain = chain_on(node.genesis, 3);
+  const auto only = node.other();
+  node.hear(only, status{50, 49, 49, false});
+  BOOST_REQUIRE(asked_for_a_range(node) == only);
+  node.after_ms(10).hear(only, range_of_one(chain, 1));
+  BOOST_TEST(!asked_for_a_range(node).has_value());
+  const auto alarms = node.effects<set_alarm>();
+  BOOST_REQUIRE(alarms.size() == 1u);
+  BOOST_TEST(alarms[0].at_monotonic_ms <= node.now.monotonic_ms + 60);
+  node.after_ms(49); // what the other side would refuse
+  BOOST_TEST(!asked_for_a_range(node).has_value());
+  node.after_ms(11);
+  BOOST_TEST((asked_for_a_range(node) == only));
+
+  // Another that has it is asked at once.
+  const auto second = node.other(1);
+  node.hear(second, status{50, 49, 49, false}).hear(only, range_of_one(chain, 2));
+  BOOST_TEST((asked_for_a_range(node) == second));
+}
+
+BOOST_AUTO_TEST_CASE(s17_who_serves_ranges_is_waited_for_rather_than_asking_who_does_not) {
+  subject node(not_first_leader);
+  const auto chain = chain_on(node.genesis, 2);
+  const auto liar = node.other();
+  const auto good = node.other(1);
+  node.hear(liar, status{50, 49, 49, false});
+  BOOST_REQUIRE(asked_for_a_range(node) == liar);
+  node.hear(good, status{50, 49, 49, false});
+  node.after_ms(4 * delta_ms);
+  BOOST_REQUIRE(asked_for_a_range(node) == good);
+  node.hear(liar, status{50, 49, 49, false}).hear(good, range_of_one(chain, 1));
+  BOOST_TEST(!asked_for_a_range(node).has_value());
+  node.after_ms(60);
+  BOOST_TEST((asked_for_a_range(node) == good));
+}
+
 BOOST_AUTO_TEST_CASE(s18_two_contradicting_votes_of_one_node_are_evidence_once) {
   subject node(not_first_leader);
   const auto liar = node.other();
@@ -507,8 +566,9 @@ BOOST_AUTO_TEST_CASE(s18_a_leader_puts_what_it_observed_into_its_next_block) {
 BOOST_AUTO_TEST_CASE(s18_one_liar_does_not_keep_out_what_others_did) {
   subject leader(first_leader);
   const auto liar = leader.other(0), another = leader.other(1);
-  for (view_number view = 2; view < 300; ++view)
-    hear_both(leader, two_votes(liar, view));
+  for (std::uint64_t seq = 1; seq < 300; ++seq)
+    leader.tell(evidence_found{{{item_kind::batch, liar, seq, tip_of(liar, 1).batch, {}},
+                                {item_kind::batch, liar, seq, tip_of(liar, 2).batch, {}}}});
   BOOST_TEST(leader.it->look().untold_evidence == 256u);
   hear_both(leader, two_votes(another, 2));
   BOOST_TEST(leader.it->look().untold_evidence == 257u);
