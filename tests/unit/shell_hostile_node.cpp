@@ -188,8 +188,8 @@ caf::behavior lying_introspector(caf::event_based_actor* self, std::uint64_t see
   };
 }
 
-/// Answers without an end, as many as the link takes.
-caf::behavior endless_introspector(caf::event_based_actor* self) {
+/// Answers without an end, so many at a time, as the link takes them.
+caf::behavior endless_introspector(caf::event_based_actor* self, int at_once) {
   self->set_default_handler(caf::drop);
   const auto handles = std::make_shared<std::map<std::uint64_t, caf::actor>>();
   return {
@@ -209,7 +209,7 @@ caf::behavior endless_introspector(caf::event_based_actor* self) {
         put(body, "lines", value_list{value(std::move(line))});
         const auto frame = std::make_shared<const bytes>(
             make_frame(introspection::answer{number, false, {}, std::move(body)}));
-        for (int i = 0; i < 20; ++i)
+        for (int i = 0; i < at_once; ++i)
           self->send(at->second, frame_atom::value, frame);
         self->delayed_send(self, std::chrono::milliseconds(1), serial, number);
       },
@@ -304,7 +304,7 @@ BOOST_FIXTURE_TEST_CASE(whatever_a_node_answers_the_shell_shows_it_harmlessly, l
 }
 
 BOOST_FIXTURE_TEST_CASE(a_node_that_never_ends_its_answers_ends_no_command_late, lying_node) {
-  const auto endless = of.system().spawn(endless_introspector);
+  const auto endless = of.system().spawn(endless_introspector, 20);
   caf::anon_send(of.links, operators_atom::value, endless);
   {
     tally::mesh_client client(mesh, operator_key, {0});
