@@ -86,6 +86,8 @@ result<answer> open_answer(bytes_view frame);
 constexpr std::int64_t most_number = std::int64_t{1} << 53;
 std::string text_at(const value_map& from, std::string_view key,
                     std::string_view otherwise = "");
+/// A count or a time, of whatever type it is kept in.
+inline value number(auto x) { return value(static_cast<std::int64_t>(x)); }
 std::int64_t number_at(const value_map& from, std::string_view key, std::int64_t otherwise = 0);
 bool flag_at(const value_map& from, std::string_view key);
 const value_map& map_at(const value_map& from, std::string_view key);

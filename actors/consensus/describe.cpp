@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t most_views = 16;
 
-value number(auto x) { return value(static_cast<std::int64_t>(x)); }
+using introspection::number;
 
 value_list signers(const std::map<node_index, vote>& votes) {
   value_list out;

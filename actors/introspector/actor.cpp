@@ -14,6 +14,7 @@ namespace tallymesh::introspector {
 namespace {
 
 using introspection::answer;
+using introspection::number;
 using introspection::question;
 using introspection::topic;
 
@@ -86,7 +87,7 @@ value_map describe(const actor_state& x) {
     sessions.emplace_back(std::move(one));
   }
   put(out, "sessions", std::move(sessions));
-  put(out, "streams", value(static_cast<std::int64_t>(x.streams.size())));
+  put(out, "streams", number(x.streams.size()));
   return out;
 }
 using self_ptr = inspected_actor<actor_state>*;
@@ -153,7 +154,6 @@ value_map unanswered(const node::context& context, const std::string& name) {
 }
 
 value_map describe_link(const link_info& x) {
-  const auto number = [](auto n) { return value(static_cast<std::int64_t>(n)); };
   value_map out;
   put(out, "peer", x.name);
   put(out, "address", x.address);
@@ -210,7 +210,7 @@ void ask_state(const asker& to, const std::string& name) {
             if (name == "consensus") {
               const auto board = self->state.context->board.look();
               put(body, "halted_why", board.halted);
-              put(body, "evidence", value(static_cast<std::int64_t>(board.consensus.evidence)));
+              put(body, "evidence", number(board.consensus.evidence));
             }
             to.answer_with(std::move(body));
           },
@@ -295,7 +295,7 @@ value_map describe_lines(const std::vector<log_line>& lines) {
   value_list list;
   for (const auto& each : lines) {
     value_map line;
-    put(line, "number", value(static_cast<std::int64_t>(each.number)));
+    put(line, "number", number(each.number));
     put(line, "time_ms", value(each.wall_ms));
     const auto level =
         spdlog::level::to_string_view(static_cast<spdlog::level::level_enum>(each.level));
@@ -361,7 +361,6 @@ std::string name_of_actor(const node::context& context, std::uint64_t id) {
 }
 
 value_map describe_trace(const node::context& context, std::span<traced_message> messages) {
-  const auto number = [](auto n) { return value(static_cast<std::int64_t>(n)); };
   const auto wall_less_steady_us = node::now().wall_ms * 1000 - steady_ns() / 1000;
   std::map<std::uint64_t, std::string> names;
   value_list list;

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-value number(auto x) { return value(static_cast<std::int64_t>(x)); }
+using introspection::number;
 
 constexpr std::int64_t ns_in_us = 1000;
 

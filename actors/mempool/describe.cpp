@@ -1,10 +1,11 @@
 // What a person who looks into the mempool sees: machine::describe. Apart from the rules, which
 // it only reads.
 #include "actors/mempool/machine.hpp"
+#include "messages/introspection.hpp"
 
 namespace tallymesh::mempool {
 
-static value number(auto x) { return value(static_cast<std::int64_t>(x)); }
+using introspection::number;
 
 value_map machine::describe(std::int64_t now_ms) const {
   value_map out;

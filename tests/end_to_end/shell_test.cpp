@@ -43,6 +43,20 @@ command_outcome run(const std::string& line) {
 }
 
 /// Four nodes that run and hold some streets.
+/// Connected to the first node with the mesh's own operator key.
+struct operator_of_hq {
+  configs::genesis genesis;
+  std::unique_ptr<tally::mesh_client> client;
+
+  explicit operator_of_hq(const fs::path& mesh)
+      : genesis(configs::load_genesis(mesh / "genesis.toml").value()) {
+    client = std::make_unique<tally::mesh_client>(
+        genesis, signing_key::load(mesh / "operator.key").value(), std::vector<node_index>{0});
+    client->wait_for({0}, std::chrono::seconds(10));
+    BOOST_REQUIRE(client->is_up(0));
+  }
+};
+
 struct running_mesh {
   fs::path scratch, mesh;
 
@@ -328,12 +342,8 @@ BOOST_AUTO_TEST_CASE(a_node_that_is_lost_is_said_and_attached_again) {
 }
 
 BOOST_AUTO_TEST_CASE(a_key_that_is_taken_out_of_the_config_is_cut_at_the_next_reload) {
-  const auto key = signing_key::load(mesh / "operator.key");
-  const auto genesis = configs::load_genesis(mesh / "genesis.toml");
-  BOOST_REQUIRE(key.has_value());
-  BOOST_REQUIRE(genesis.has_value());
-  tally::mesh_client client(*genesis, *key, {0});
-  client.wait_for({0}, std::chrono::seconds(10));
+  const operator_of_hq connected(mesh);
+  auto& client = *connected.client;
   BOOST_REQUIRE(client.is_up(0));
   const auto config = mesh / "hq" / "node.toml";
   std::stringstream text;
@@ -353,12 +363,8 @@ BOOST_AUTO_TEST_CASE(a_key_that_is_taken_out_of_the_config_is_cut_at_the_next_re
 
 BOOST_AUTO_TEST_CASE(an_operator_who_asks_all_he_may_takes_a_tenth_of_a_processor) {
   using introspection::topic;
-  const auto key = signing_key::load(mesh / "operator.key");
-  const auto genesis = configs::load_genesis(mesh / "genesis.toml");
-  BOOST_REQUIRE(key.has_value());
-  BOOST_REQUIRE(genesis.has_value());
-  tally::mesh_client client(*genesis, *key, {0});
-  client.wait_for({0}, std::chrono::seconds(10));
+  const operator_of_hq connected(mesh);
+  auto& client = *connected.client;
   value_map of_introspector, of_unknown;
   put(of_introspector, "actor", "introspector");
   put(of_unknown, "id", std::string(32, '7'));

@@ -302,6 +302,37 @@ BOOST_AUTO_TEST_CASE(memory_is_bounded_inside_and_outside_the_state) {
       {outcome::out_of_memory, outcome::contract_error, outcome::out_of_gas});
 }
 
+BOOST_AUTO_TEST_CASE(what_gsub_builds_while_it_calls_gsub_is_the_runs_memory) {
+  check_refused(
+      {"local s = ('x'):rep(1000000) local function f(n) return (('ab'):gsub('.', "
+       "function(c) if c == 'a' then return s end return n == 0 and '' or f(n - 1):sub(1, "
+       "1) end)) end f(20)"},
+      {outcome::out_of_memory});
+}
+
+BOOST_AUTO_TEST_CASE(the_last_instructions_pay_for_what_makes_them_dear) {
+  // Fewer than are counted at once: but each comparison reads 900 KB.
+  const std::string body = "local a = ('x'):rep(900000) local b = a .. '1' ";
+  auto made = program::make(with_body(body + "return a < b"), "attack.lua");
+  BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
+  memory_host host((*made)->declared());
+  BOOST_TEST((*made)->run("go", {}, host).ok());
+  BOOST_TEST(host.gas.used > 900'000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_pays_for_the_bytes_that_are_put_back_behind_it) {
+  const auto gas_with = [](const std::string& body, const std::string& before) {
+    auto made = program::make(with_body(body, before), "attack.lua");
+    BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
+    memory_host host((*made)->declared());
+    BOOST_TEST((*made)->run("go", {}, host).ok());
+    return host.gas.used;
+  };
+  const auto large = gas_with(
+      "return #kept", "local kept = {} for i = 1, 40 do kept[i] = ('x'):rep(9000) .. i end ");
+  BOOST_TEST(large > gas_with("return #kept", "local kept = {} ") + 40 * 9000 / 32 / 2);
+}
+
 BOOST_AUTO_TEST_CASE(the_stack_holds) {
   check_refused(
       {"local function f() return pcall(f) end while true do f() end",

@@ -781,7 +781,8 @@ BOOST_AUTO_TEST_CASE(a_part_of_an_execution_lies_within_it) {
   BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, 0, 0, {}}) == "accepted");
   const auto most = limits::max_execution_part_bytes;
   BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, most, 0, bytes(most)}) == "accepted");
-  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, most + 1, 0, bytes(most + 1)}) == "too_large");
+  BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, most + 1, 0, bytes(most + 1)})
+             == "too_large");
   BOOST_TEST(refusal_of(fetched_execution{5, {}, 0, limits::max_execution_bytes + 1, 0, {}})
              == "too_large");
 }

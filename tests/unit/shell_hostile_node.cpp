@@ -169,15 +169,23 @@ private:
   testing::sampler random_;
 };
 
+using operator_handles = std::map<std::uint64_t, caf::actor>;
+auto came(std::shared_ptr<operator_handles> all) {
+  return [=](operator_up_atom, std::uint64_t serial, const public_key&, const std::string&,
+             const caf::actor& handle) { (*all)[serial] = handle; };
+}
+auto left(std::shared_ptr<operator_handles> all) {
+  return [=](operator_down_atom, std::uint64_t serial) { all->erase(serial); };
+}
+
 /// Answers each question with lies, of which the seed says which.
 caf::behavior lying_introspector(caf::event_based_actor* self, std::uint64_t seed) {
   self->set_default_handler(caf::drop);
   const auto lies = std::make_shared<liar>(seed);
-  const auto handles = std::make_shared<std::map<std::uint64_t, caf::actor>>();
+  const auto handles = std::make_shared<operator_handles>();
   return {
-      [=](operator_up_atom, std::uint64_t serial, const public_key&, const std::string&,
-          const caf::actor& handle) { (*handles)[serial] = handle; },
-      [=](operator_down_atom, std::uint64_t serial) { handles->erase(serial); },
+      came(handles),
+      left(handles),
       [=](frame_atom, std::uint64_t serial, const shared_frame& frame) {
         const auto asked = introspection::open_question(*frame);
         if (!asked) return;
@@ -191,11 +199,10 @@ caf::behavior lying_introspector(caf::event_based_actor* self, std::uint64_t see
 /// Answers without an end, so many at a time, as the link takes them.
 caf::behavior endless_introspector(caf::event_based_actor* self, int at_once) {
   self->set_default_handler(caf::drop);
-  const auto handles = std::make_shared<std::map<std::uint64_t, caf::actor>>();
+  const auto handles = std::make_shared<operator_handles>();
   return {
-      [=](operator_up_atom, std::uint64_t serial, const public_key&, const std::string&,
-          const caf::actor& handle) { (*handles)[serial] = handle; },
-      [=](operator_down_atom, std::uint64_t serial) { handles->erase(serial); },
+      came(handles),
+      left(handles),
       [=](frame_atom, std::uint64_t serial, const shared_frame& frame) {
         const auto asked = introspection::open_question(*frame);
         if (asked) self->send(self, serial, asked->number);
