@@ -298,7 +298,8 @@ struct looking_glass {
 };
 } // namespace
 
-/// False if there is no store yet. Fails if there is one that must not be opened.
+/// False if there is no store yet. Fails if there is one that must not be opened. A store gets
+/// its name when it is whole, so what is half written under it was damaged.
 bool environment::look() {
   const auto file = directory_ / "data.mdb";
   struct stat info {};
@@ -344,7 +345,26 @@ bool environment::look() {
   return true;
 }
 
-void environment::open_for_writing(bool fresh) {
+/// Under another name until its first commit is on the disk: LMDB's own beginnings cannot be
+/// told from damage, if the power goes before they are whole.
+void environment::make_fresh() {
+  const auto making = directory_ / rebuilt_name;
+  if (::mkdir(making.c_str(), directory_mode) != 0)
+    fail(errc::storage, "cannot create " + making.string() + ": " + std::strerror(errno));
+  open_for_writing(making);
+  open_databases(true);
+  if (const int code = mdb_env_sync(env_, 1)) fail_lmdb(code, "creating");
+  mdb_env_close(std::exchange(env_, nullptr));
+  take_place_of_old(making);
+}
+
+void environment::take_place_of_old(const std::filesystem::path& made) {
+  std::filesystem::rename(made / "data.mdb", directory_ / "data.mdb");
+  sync_directory(directory_);
+  std::filesystem::remove_all(made);
+}
+
+void environment::open_for_writing(const std::filesystem::path& directory) {
   const auto check = [this](int code) {
     if (code != 0) fail_lmdb(code, "opening");
   };
@@ -356,9 +376,8 @@ void environment::open_for_writing(bool fresh) {
   // of the meta page the data is still synced before it, so a power cut never damages the
   // store.
   const unsigned flags = MDB_NOTLS | (about_.sync_every_commit ? 0u : unsigned{MDB_NOMETASYNC});
-  check(mdb_env_open(env_, directory_.c_str(), flags, file_mode));
+  check(mdb_env_open(env_, directory.c_str(), flags, file_mode));
   cover_map();
-  open_databases(fresh);
 }
 
 void environment::open_databases(bool fresh) {
@@ -422,11 +441,12 @@ result<std::unique_ptr<environment>> environment::open(const std::filesystem::pa
     std::filesystem::remove_all(directory / rebuilt_name); // cut off before it took the place
     const bool fresh = !env->look();
     if (fresh && !env->about_.may_create) refuse();
-    env->open_for_writing(fresh);
     if (fresh) {
-      sync_directory(directory);
+      env->make_fresh();
       sync_directory(std::filesystem::absolute(directory).parent_path());
     }
+    env->open_for_writing(directory);
+    env->open_databases(false);
     return env;
   });
 }
@@ -557,10 +577,9 @@ result<void> environment::rebuild() {
     // Should anything fail from here on, the gate stays closed: there is no file to read, and
     // the process has to end.
     mdb_env_close(std::exchange(env_, nullptr));
-    std::filesystem::rename(fresh / "data.mdb", directory_ / "data.mdb");
-    sync_directory(directory_);
-    std::filesystem::remove_all(fresh);
-    open_for_writing(false);
+    take_place_of_old(fresh);
+    open_for_writing(directory_);
+    open_databases(false);
     gate_.open();
   });
 }

@@ -184,7 +184,9 @@ private:
   void lock_directory();
   bool look();
   void check_mark(bytes_view value) const;
-  void open_for_writing(bool fresh);
+  void make_fresh();
+  void take_place_of_old(const std::filesystem::path& made);
+  void open_for_writing(const std::filesystem::path& directory);
   void open_databases(bool fresh);
   void cover_map();
   void write_locked(const std::function<void(write_transaction&)>& body);

@@ -29,15 +29,16 @@ constexpr const char* record_variable =
     "TALLYMESH_FAULTS_RECORD";                                   ///< a log of writes and syncs
 constexpr const char* leash_variable = "TALLYMESH_FAULTS_LEASH"; ///< ends with its parent
 
-/// The log of writes and syncs: one after another, each with `size` bytes of content behind it.
-enum class recorded : std::uint32_t { write, sync, truncate };
+/// The log of what was done to files, one after another, each with `size` bytes of content
+/// behind it. A sync of a directory is one of the names in it.
+enum class recorded : std::uint32_t { write, sync, truncate, rename, remove };
 struct record_header {
   std::uint32_t what = 0;      ///< a `recorded`
   std::uint32_t is_synced = 0; ///< a write through a descriptor with O_DSYNC
-  std::int64_t at_us = 0;      ///< CLOCK_MONOTONIC, when the call had returned
-  std::int64_t offset = 0;
-  std::uint64_t size = 0;
-  char name[96] = {}; ///< the file's path below the data directory
+  std::int64_t at_us = 0;      ///< CLOCK_MONOTONIC, when the call had returned; never falls
+  std::int64_t offset = 0;     ///< of a write; of a truncate the new size
+  std::uint64_t size = 0;      ///< of what was written, or of the name that a file got
+  char name[96] = {}; ///< the file's path below the data directory; ".": that one itself
 };
 
 } // namespace tallymesh::faults

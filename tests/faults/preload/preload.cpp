@@ -5,6 +5,7 @@
 #include "tests/faults/preload/control.hpp"
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -41,6 +42,10 @@ struct calls {
   decltype(&::fdatasync) fdatasync = next_of<decltype(::fdatasync)>("fdatasync");
   decltype(&::msync) msync = next_of<decltype(::msync)>("msync");
   decltype(&::ftruncate) ftruncate = next_of<decltype(::ftruncate)>("ftruncate");
+  decltype(&::rename) rename = next_of<decltype(::rename)>("rename");
+  decltype(&::remove) remove = next_of<decltype(::remove)>("remove");
+  decltype(&::unlink) unlink = next_of<decltype(::unlink)>("unlink");
+  decltype(&::unlinkat) unlinkat = next_of<decltype(::unlinkat)>("unlinkat");
   decltype(&::send) send = next_of<decltype(::send)>("send");
   int (*clock_gettime)(clockid_t,
                        timespec*) = next_of<int(clockid_t, timespec*)>("clock_gettime");
@@ -49,6 +54,8 @@ const calls& real() {
   static const calls made;
   return made;
 }
+
+using file_name = char[sizeof record_header::name];
 
 class state {
 public:
@@ -75,24 +82,42 @@ public:
   bool records() const { return record_ >= 0; }
 
   /// The part of the file's path below the data directory; false if it is elsewhere.
-  bool name_of(int number, char (&name)[96]) const {
-    if (data_size_ == 0 || number == record_) return false;
-    char link[64], path[512];
-    std::snprintf(link, sizeof link, "/proc/self/fd/%d", number);
-    const auto size = ::readlink(link, path, sizeof path - 1);
-    if (size <= static_cast<ssize_t>(data_size_)) return false;
-    path[size] = '\0';
-    if (std::memcmp(path, data_, data_size_) != 0 || path[data_size_] != '/') return false;
-    std::strncpy(name, path + data_size_ + 1, sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    return true;
+  bool name_of(int number, file_name& name) const {
+    char path[path_size];
+    return data_size_ != 0 && number != record_ && path_of(number, path) && name_of(path, name);
+  }
+  /// Of a file that need not be there, seen from a directory.
+  bool name_at(int directory, const char* file, file_name& name) const {
+    if (data_size_ == 0) return false;
+    char path[PATH_MAX + path_size];
+    const char* slash = std::strrchr(file, '/');
+    if (slash == nullptr && directory == AT_FDCWD) {
+      if (::realpath(".", path) == nullptr) return false;
+    } else if (slash == nullptr) {
+      char of_directory[path_size];
+      if (!path_of(directory, of_directory)) return false;
+      std::memcpy(path, of_directory, sizeof of_directory);
+    } else {
+      char parent[path_size];
+      const auto size = static_cast<std::size_t>(slash - file);
+      if (size >= sizeof parent) return false;
+      std::memcpy(parent, file, size);
+      parent[size] = '\0';
+      if (::realpath(size == 0 ? "/" : parent, path) == nullptr) return false;
+    }
+    const char* last = slash == nullptr ? file : slash + 1;
+    const auto used = std::strlen(path);
+    if (used + 1 + std::strlen(last) >= sizeof path) return false;
+    path[used] = '/';
+    std::strcpy(path + used + 1, last);
+    return name_of(path, name);
   }
 
   void record(record_header head, const iovec* parts, int count) {
-    timespec now{};
+    const std::scoped_lock alone(record_mutex_);
+    timespec now{}; // read inside: the log is in the order of time
     real().clock_gettime(CLOCK_MONOTONIC, &now);
     head.at_us = std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
-    const std::scoped_lock alone(record_mutex_);
     append(&head, sizeof head);
     auto left = head.size;
     for (int i = 0; i < count && left > 0; ++i) {
@@ -103,6 +128,24 @@ public:
   }
 
 private:
+  static constexpr std::size_t path_size = 512;
+  static bool path_of(int number, char (&path)[path_size]) {
+    char link[64];
+    std::snprintf(link, sizeof link, "/proc/self/fd/%d", number);
+    const auto size = ::readlink(link, path, sizeof path - 1);
+    if (size < 0) return false;
+    path[size] = '\0';
+    return true;
+  }
+  bool name_of(const char* path, file_name& name) const {
+    if (std::strncmp(path, data_, data_size_) != 0) return false;
+    const char* below = path + data_size_;
+    if (*below != '/' && *below != '\0') return false;
+    std::strncpy(name, *below == '/' ? below + 1 : ".", sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    return true;
+  }
+
   void append(const void* at, std::size_t size) {
     auto* from = static_cast<const char*>(at);
     while (size > 0) {
@@ -158,7 +201,7 @@ off_t position(int number, off_t offset) {
 /// A write of a node's data: what the disk makes of it. `direct` does it.
 template <class F>
 ssize_t write_data(int number, const iovec* parts, int count, off_t offset, F direct) {
-  char name[96];
+  file_name name;
   auto& self = here();
   if ((!self.control() && !self.records()) || !self.name_of(number, name)) return direct();
   switch (disk()) {
@@ -201,7 +244,7 @@ ssize_t write_data(int number, const iovec* parts, int count, off_t offset, F di
 
 template <class F>
 int sync_data(int number, F direct) {
-  char name[96];
+  file_name name;
   auto& self = here();
   if ((!self.control() && !self.records()) || !self.name_of(number, name)) return direct();
   if (auto* control = self.control()) {
@@ -229,13 +272,32 @@ int sync_data(int number, F direct) {
 
 int truncate_data(int number, off_t size) {
   const int done = real().ftruncate(number, size);
-  char name[96];
+  file_name name;
   if (done == 0 && here().records() && here().name_of(number, name)) {
     record_header head;
     head.what = static_cast<std::uint32_t>(recorded::truncate);
     head.offset = size;
     std::memcpy(head.name, name, sizeof name);
     here().record(head, nullptr, 0);
+  }
+  return done;
+}
+
+/// A file gets another name, or with `to` empty none. The old name is judged before the call.
+template <class F>
+int rename_data(int directory, const char* from, const char* to, F direct) {
+  file_name name, target;
+  auto& self = here();
+  const bool concerns = self.records() && self.name_at(directory, from, name)
+                        && (to == nullptr || self.name_at(AT_FDCWD, to, target));
+  const int done = direct();
+  if (done == 0 && concerns) {
+    record_header head;
+    head.what = static_cast<std::uint32_t>(to ? recorded::rename : recorded::remove);
+    head.size = to ? std::strlen(target) : 0;
+    std::memcpy(head.name, name, sizeof name);
+    const iovec part{target, static_cast<std::size_t>(head.size)};
+    self.record(head, &part, 1);
   }
   return done;
 }
@@ -299,6 +361,20 @@ int msync(void* at, size_t size, int flags) { return real().msync(at, size, flag
 
 int ftruncate(int number, off_t size) noexcept { return truncate_data(number, size); }
 int ftruncate64(int number, off64_t size) noexcept { return truncate_data(number, size); }
+
+int rename(const char* from, const char* to) noexcept {
+  return rename_data(AT_FDCWD, from, to, [&] { return real().rename(from, to); });
+}
+int remove(const char* file) noexcept {
+  return rename_data(AT_FDCWD, file, nullptr, [&] { return real().remove(file); });
+}
+int unlink(const char* file) noexcept {
+  return rename_data(AT_FDCWD, file, nullptr, [&] { return real().unlink(file); });
+}
+int unlinkat(int directory, const char* file, int flags) noexcept {
+  return rename_data(directory, file, nullptr,
+                     [&] { return real().unlinkat(directory, file, flags); });
+}
 
 ssize_t send(int number, const void* from, size_t size, int flags) {
   auto* control = here().control();

@@ -32,7 +32,7 @@ return {
     entries = {
       key    = { "id" },
       fields = { id = text{max=32, min=32}, filler = text{max=4096} },
-      read = everyone, store = everyone, delete = everyone,
+      read = everyone, store = everyone, delete = everyone, erase = everyone,
     },
   },
 }
