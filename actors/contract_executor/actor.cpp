@@ -8,6 +8,7 @@
 #include "contracts/zero_sum.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::contract_executor {
@@ -23,6 +24,8 @@ constexpr std::size_t ahead_gone_entries = 1024;
 constexpr std::chrono::milliseconds fetch_retry{500};
 
 using retry_atom = caf::atom_constant<caf::atom("retry")>;
+/// To itself: peers' questions may be answered.
+using serve_atom = caf::atom_constant<caf::atom("serve")>;
 
 /// What a peer asked for last, so that its parts are read once.
 struct served_execution {
@@ -53,8 +56,9 @@ struct actor_state {
   std::optional<execution_fetch> fetch;
   std::uint64_t fetch_steps = 0; ///< grows with each answer that led on
   node::peer_handles peers;
-  std::map<node_index, serving_budget> budgets;
+  serving_queue questions;
   served_execution served;
+  bool serves_later = false;
 };
 value_map describe(const actor_state& x) {
   value_map out;
@@ -317,13 +321,30 @@ void look_up(actor_state& state, block_height height) {
 
 void answer(self_ptr self, node_index from, const fetch_execution& x) {
   auto& state = self->state;
-  auto& budget = state.budgets[from];
-  if (!budget.may_serve(node::now().monotonic_ms)) return;
   if (state.served.height == x.height && x.offset == digest_only) state.served = {}; // anew
   look_up(state, x.height);
-  budget.served(state.served.encoded.size());
   state.peers.send(self, from,
                    answer_of(x, state.served.sum, state.served.erased, state.served.encoded));
+}
+
+/// Of this thread, whoever else runs.
+std::int64_t processor_us() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return used.tv_sec * 1'000'000 + used.tv_nsec / 1000;
+}
+
+/// One question, and then what waits here: blocks come first.
+void serve(self_ptr self) {
+  auto& state = self->state;
+  if (const auto turn = state.questions.next(node::now().monotonic_ms * 1000)) {
+    const auto began_us = processor_us();
+    answer(self, turn->first, turn->second);
+    state.questions.spent(processor_us() - began_us, node::now().monotonic_ms * 1000);
+  }
+  const auto wait_us = state.questions.wait_us(node::now().monotonic_ms * 1000);
+  if (!wait_us || std::exchange(state.serves_later, true)) return;
+  self->delayed_send(self, std::chrono::microseconds(*wait_us), serve_atom::value);
 }
 
 void take_answer(self_ptr self, node_index from, const fetched_execution& x) {
@@ -342,12 +363,17 @@ void take_answer(self_ptr self, node_index from, const fetched_execution& x) {
 }
 
 void take_frame(self_ptr self, node_index from, const shared_frame& frame) {
-  if (!self->state.wired) return;
+  static const auto an_answer = wire_message(fetched_execution()).index();
+  auto& state = self->state;
+  if (!state.wired) return;
+  // What nobody asked for is not worth reading.
+  if (!state.fetch->under_way() && !frame->empty() && frame->front() == an_answer) return;
   auto message = open_frame(*frame);
   if (!message) {
     spdlog::debug("executor: dropped a frame of node {}: {}", from, message.error().context);
   } else if (const auto* asked = std::get_if<fetch_execution>(&*message)) {
-    answer(self, from, *asked);
+    state.questions.ask(from, *asked);
+    serve(self);
   } else if (const auto* told = std::get_if<fetched_execution>(&*message)) {
     take_answer(self, from, *told);
   }
@@ -384,9 +410,13 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       },
       [=](down_atom, node_index peer) {
         self->state.peers.down(peer);
-        self->state.budgets.erase(peer);
+        self->state.questions.forget(peer);
       },
       [=](retry_atom, block_height height, std::uint64_t step) { retry(self, height, step); },
+      [=](serve_atom) {
+        self->state.serves_later = false;
+        serve(self);
+      },
   };
 }
 

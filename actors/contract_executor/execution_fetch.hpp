@@ -3,8 +3,9 @@
 // since one of them is honest; the bytes then come in parts from one node, and must have that
 // digest. A digest does not tell how much of what it covers was erased, so the node is asked
 // that says it erased least, and must keep its word: no liar can hide rows that no one ordered
-// to erase. Pure: answers in, questions out. Owned by the executor's actor, one height at a
-// time.
+// to erase. Who lied, or fell silent again and again, is asked after all others at later
+// heights too, so that it delays a node that catches up once and not at each block. Pure:
+// answers in, questions out. Owned by the executor's actor, one height at a time.
 #pragma once
 
 #include "messages/block.hpp"
@@ -29,9 +30,9 @@ public:
   /// `believed`: how many nodes must say the same, f + 1.
   explicit execution_fetch(std::size_t believed) : believed_(believed) {}
 
-  /// Whatever was under way is dropped.
+  /// Whatever was under way is dropped; who was of no use before is remembered.
   std::vector<question> begin(block_height height);
-  /// Nothing came for a while: asks again, and another node for the bytes.
+  /// Nothing came for a while: asks again, and after some times in vain another node.
   std::vector<question> retry();
   /// The answer of a node. When all is there, `found()` has it.
   std::vector<question> take(node_index from, const fetched_execution& x);
@@ -47,15 +48,21 @@ private:
     digest what;
     std::uint32_t erased = 0;
   };
+  /// Ascending: whom to ask first.
+  enum class trust : std::uint8_t { fine, silent, liar };
   std::vector<question> next_part();
   std::vector<question> next_source();
+  std::vector<question> give_up(trust because);
   std::optional<digest> agreed() const;
+  trust trust_in(node_index node) const;
 
   std::size_t believed_;
   block_height height_ = 0;
   std::map<node_index, claim> said_;
-  std::set<node_index> useless_; ///< gave bytes that are not what they said, or nothing
+  std::map<node_index, trust> distrusted_; ///< at earlier heights too
+  std::set<node_index> useless_;           ///< at this height
   std::optional<node_index> source_;
+  unsigned asked_in_vain_ = 0;
   std::uint32_t source_erased_ = 0; ///< as it said when it was chosen
   std::uint64_t total_bytes_ = 0;
   bytes parts_;
@@ -66,16 +73,31 @@ private:
 fetched_execution answer_of(const fetch_execution& question, const digest& execution,
                             std::uint32_t erased, bytes_view encoded);
 
-/// How much one peer may ask for: reading and sending cost far more than asking.
-class serving_budget {
+/// What peers asked for and when it may be answered. To ask costs ten bytes, to answer may cost
+/// reading hundreds of megabytes, on the thread that executes blocks: so one question a peer is
+/// kept, its last, they are answered in turn, and all answers together take a part of the
+/// thread's time. Who is left waiting asks again.
+class serving_queue {
 public:
-  /// Whether a question may be answered now.
-  bool may_serve(std::int64_t now_ms);
-  void served(std::size_t read_bytes) { bytes_ += read_bytes; }
+  /// Of a second; and so much may be taken at once, or be owed after one dear answer.
+  static constexpr std::int64_t us_a_second = 200'000, most_us = 500'000;
+
+  void ask(node_index from, const fetch_execution& what) { asked_[from] = what; }
+  void forget(node_index from) { asked_.erase(from); }
+  /// The question whose turn it is; nothing: there is none, or it has to wait.
+  std::optional<std::pair<node_index, fetch_execution>> next(std::int64_t now_us);
+  /// What the last answer took of the thread.
+  void spent(std::int64_t us, std::int64_t now_us);
+  /// How long until `next` may give one; nothing: none waits.
+  std::optional<std::int64_t> wait_us(std::int64_t now_us);
 
 private:
-  std::int64_t window_start_ms_ = 0;
-  std::size_t questions_ = 0, bytes_ = 0;
+  void fill(std::int64_t now_us);
+
+  std::map<node_index, fetch_execution> asked_;
+  node_index served_ = 0; ///< who was answered last
+  std::int64_t left_us_ = most_us;
+  std::optional<std::int64_t> at_us_;
 };
 
 } // namespace tallymesh::contract_executor

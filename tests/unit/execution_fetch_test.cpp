@@ -1,6 +1,7 @@
 // Taking over what others executed: which of them is believed, and who gives the bytes.
 #include "actors/contract_executor/execution_fetch.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 using namespace tallymesh;
@@ -55,6 +56,14 @@ struct asker {
           open.insert(open.end(), more.begin(), more.end());
         }
     }
+  }
+
+  /// Nothing comes until this node is asked for bytes.
+  std::vector<question> first_to(node_index node) {
+    for (int i = 0; i < 20; ++i)
+      if (auto asked = fetch.retry(); !asked.empty() && asked[0].to == node) return asked;
+    BOOST_ERROR("it is not asked");
+    return {};
   }
 };
 
@@ -124,11 +133,92 @@ BOOST_AUTO_TEST_CASE(a_source_that_falls_silent_is_replaced) {
   first = fetch.take(2, peers[2].answer(ask));
   BOOST_TEST_REQUIRE(first.size() == 1u);
   BOOST_TEST(*first[0].to == 1);
-  const auto second = fetch.retry();
-  BOOST_TEST_REQUIRE(second.size() == 1u);
-  BOOST_TEST(*second[0].to == 2);
   peers.erase(1);
-  follow(second);
+  follow(first_to(2));
+  BOOST_TEST(fetch.found().has_value());
+}
+
+// The only one that has all rows may be slow.
+BOOST_AUTO_TEST_CASE(a_source_that_is_slow_has_some_time) {
+  peers = {{1, {executed("a"), {}}}, {2, {erased(executed("a")), {}}}};
+  const auto ask = fetch.begin(height).front().what;
+  fetch.take(1, peers[1].answer(ask));
+  fetch.take(2, peers[2].answer(ask));
+  for (int i = 0; i < 2; ++i) {
+    const auto again = fetch.retry();
+    BOOST_TEST_REQUIRE(again.size() == 1u);
+    BOOST_TEST(*again[0].to == 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(who_sends_a_byte_at_a_time_is_given_up_at_once) {
+  const auto large = executed("a", 3 * limits::max_execution_part_bytes);
+  peers = {{1, {large, {}}}, {2, {large, {}}}};
+  auto drop = peers[1].answer({height, 0});
+  drop.part.resize(1);
+  const auto ask = fetch.begin(height).front().what;
+  fetch.take(1, peers[1].answer(ask));
+  fetch.take(2, peers[2].answer(ask));
+  const auto next = fetch.take(1, drop);
+  BOOST_TEST_REQUIRE(next.size() == 1u);
+  BOOST_TEST(*next[0].to == 2);
+  peers.erase(1);
+  follow(next);
+  BOOST_TEST(fetch.found().has_value());
+}
+
+// A node that catches up has thousands of heights before it.
+BOOST_AUTO_TEST_CASE(a_liar_costs_time_at_one_height_and_not_at_each) {
+  for (block_height at = height; at < height + 50; ++at) {
+    auto honest = executed("a");
+    honest.height = at;
+    peers = {{1, {honest, {}}}, {2, {honest, {}}}};
+    for (auto open = fetch.begin(at); !open.empty();) {
+      const auto next = open.front();
+      open.erase(open.begin());
+      for (const node_index node : {node_index{0}, node_index{1}, node_index{2}}) {
+        if (next.to && *next.to != node) continue;
+        if (next.to) asked_for_bytes.push_back(node);
+        // Node 0 names the digest of the others, says that it erased nothing, and has nothing.
+        auto given = peers[node == 0 ? 1 : node].answer(next.what);
+        if (node == 0 && !given.part.empty()) given.part.back() ^= 1;
+        const auto more = fetch.take(node, given);
+        open.insert(open.end(), more.begin(), more.end());
+      }
+    }
+    BOOST_TEST_REQUIRE(fetch.found().has_value());
+  }
+  BOOST_TEST(std::count(asked_for_bytes.begin(), asked_for_bytes.end(), 0) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(who_is_silent_costs_time_at_one_height_and_not_at_each) {
+  for (block_height at = height; at < height + 50; ++at) {
+    auto has = executed("a");
+    has.height = at;
+    peers = {{0, {has, {}}}, {1, {has, {}}}};
+    const auto ask = fetch.begin(at).front().what;
+    auto open = fetch.take(0, peers[0].answer(ask));
+    const auto more = fetch.take(1, peers[1].answer(ask));
+    open.insert(open.end(), more.begin(), more.end());
+    BOOST_TEST_REQUIRE(open.size() == 1u);
+    peers.erase(0);
+    follow(*open[0].to == 0 ? first_to(1) : open);
+    BOOST_TEST_REQUIRE(fetch.found().has_value());
+    if (at > height) BOOST_TEST(*open[0].to == 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(where_only_liars_are_left_they_are_asked_again) {
+  peers = {{1, {executed("a"), {}}}, {2, {executed("a"), {}}}};
+  const auto ask = fetch.begin(height).front().what;
+  for (const auto& [node, each] : peers)
+    fetch.take(node, each.answer(ask));
+  for (const auto& [node, each] : peers) {
+    auto lie = each.answer({height, 0});
+    lie.part.back() ^= 1;
+    fetch.take(node, lie);
+  }
+  follow(fetch.retry());
   BOOST_TEST(fetch.found().has_value());
 }
 
@@ -143,17 +233,61 @@ BOOST_AUTO_TEST_CASE(answers_to_other_questions_are_no_answers) {
   BOOST_TEST(!fetch.found().has_value());
 }
 
-BOOST_AUTO_TEST_CASE(one_peer_gets_so_many_answers_and_bytes_a_while) {
-  serving_budget budget;
-  int served = 0;
-  while (budget.may_serve(1000))
-    ++served;
-  BOOST_TEST(served == 64);
-  BOOST_TEST(!budget.may_serve(1099));
-  BOOST_TEST(budget.may_serve(1100));
-  budget.served(100 << 20);
-  BOOST_TEST(!budget.may_serve(1150));
-  BOOST_TEST(budget.may_serve(1200));
+// --- what peers ask of this node
+
+BOOST_AUTO_TEST_CASE(a_peer_that_asks_for_much_is_answered_once_a_turn) {
+  serving_queue queue;
+  for (std::uint64_t i = 0; i < 1000; ++i)
+    queue.ask(1, {height, i});
+  queue.ask(2, {height, 7});
+  const auto first = queue.next(0), second = queue.next(0);
+  BOOST_TEST_REQUIRE(first.has_value());
+  BOOST_TEST_REQUIRE(second.has_value());
+  BOOST_TEST(first->first == 1);
+  BOOST_TEST(first->second.offset == 999u, "its last question");
+  BOOST_TEST(second->first == 2);
+  BOOST_TEST(!queue.next(0).has_value());
+  BOOST_TEST(!queue.wait_us(0).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(all_answers_together_take_a_fifth_of_the_thread) {
+  constexpr std::int64_t an_answer_us = 40'000, minute_us = 60'000'000;
+  serving_queue queue;
+  std::int64_t used_us = 0;
+  std::map<node_index, int> answered;
+  for (std::int64_t now_us = 0; now_us < minute_us; now_us += 1000) {
+    for (const node_index each : {node_index{1}, node_index{2}, node_index{5}})
+      queue.ask(each, {height, 0});
+    while (const auto turn = queue.next(now_us)) {
+      ++answered[turn->first];
+      queue.spent(an_answer_us, now_us);
+      used_us += an_answer_us;
+    }
+  }
+  BOOST_TEST(used_us <= minute_us / 5 + 2 * serving_queue::most_us);
+  BOOST_TEST(used_us >= minute_us / 5 - an_answer_us);
+  BOOST_TEST(std::abs(answered[1] - answered[2]) <= 1);
+  BOOST_TEST(std::abs(answered[2] - answered[5]) <= 1);
+}
+
+BOOST_AUTO_TEST_CASE(one_dear_answer_is_paid_for_and_then_others_come) {
+  serving_queue queue;
+  queue.ask(1, {height, 0});
+  BOOST_TEST(queue.next(0).has_value());
+  queue.spent(60'000'000, 0);
+  queue.ask(1, {height, 0});
+  BOOST_TEST(!queue.next(0).has_value());
+  const auto wait_us = queue.wait_us(0);
+  BOOST_TEST_REQUIRE(wait_us.has_value());
+  BOOST_TEST(*wait_us <= 3'000'000);
+  BOOST_TEST(queue.next(*wait_us).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(who_left_is_not_answered) {
+  serving_queue queue;
+  queue.ask(3, {height, 0});
+  queue.forget(3);
+  BOOST_TEST(!queue.next(0).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
