@@ -23,7 +23,8 @@ using work_atom = caf::atom_constant<caf::atom("work")>;
 
 constexpr std::chrono::milliseconds tick_every{200};
 constexpr std::int64_t rate_window_ms = 1000;
-constexpr std::size_t questions_a_window = 200;  ///< more are refused
+constexpr std::size_t questions_a_window = 200; ///< more are refused
+constexpr std::size_t acts_a_window = 20;
 constexpr std::size_t held_a_session = 64;       ///< asked and not yet answered
 constexpr std::int64_t asking_another_us = 1000; ///< what it may cost the actor that is asked
 constexpr std::size_t streams_a_session = 4;
@@ -42,10 +43,20 @@ struct session {
   caf::actor handle;
   std::int64_t since_ms = 0;
   std::int64_t window_ms = 0;
-  std::size_t asked = 0; ///< in this window
+  std::size_t asked = 0, acted = 0; ///< in this window
   std::deque<question> held;
   bool looks_for_operation = false; ///< one at a time: it may read megabytes
 };
+
+/// What an operator's questions write into the log, which must not be filled by who may only
+/// look. What was done is always said.
+enum class told_kind : std::uint8_t { refused, traces, asks_much, no_question };
+struct told_lines {
+  std::int64_t since_ms = 0;
+  std::size_t lines = 0;
+};
+constexpr std::int64_t told_window_ms = 60'000;
+constexpr std::size_t told_a_window = 5; ///< of each kind
 
 struct stream {
   std::uint64_t of = 0; ///< the session
@@ -62,6 +73,8 @@ struct actor_state {
   node::wiring_ptr wired;
   std::map<std::uint64_t, session> sessions;
   std::vector<stream> streams;
+  /// By operator, as many as the config names, and why.
+  std::map<std::pair<std::string, told_kind>, told_lines> told;
   budget allowed{steady_ns() / 1000};
   std::uint64_t served = 0; ///< the session whose turn it was
   bool ticking = false;
@@ -117,6 +130,20 @@ struct asker {
   }
   const class session& who() const { return self->state.sessions.at(session); }
 };
+
+void tell(self_ptr self, const session& who, told_kind kind, const std::string& what) {
+  auto& told = self->state.told[{who.who.name, kind}];
+  const auto now = node::now().monotonic_ms;
+  if (now - told.since_ms >= told_window_ms) {
+    if (told.lines > told_a_window)
+      spdlog::warn("operator {}: {} more such lines were left out", who.who.name,
+                   told.lines - told_a_window);
+    told = {now, 0};
+  }
+  if (++told.lines > told_a_window) return;
+  spdlog::log(kind == told_kind::traces ? spdlog::level::info : spdlog::level::warn,
+              "operator {} from {} {}", who.who.name, who.address, what);
+}
 
 /// Of this thread, which is the introspector's alone: what it costs the node, whoever else
 /// runs.
@@ -351,7 +378,8 @@ void begin_trace(const asker& to, const value_map& arguments) {
     return to.refuse("another trace runs in this process; try again when it has ended");
   if (!add_stream(to, x)) return the_trace.end();
   self->state.tracing = true;
-  spdlog::info("operator {} traces {} for {} ms", to.who().who.name, child->name, for_ms);
+  tell(self, to.who(), told_kind::traces,
+       fmt::format("traces {} for {} ms", child->name, for_ms));
 }
 
 std::string name_of_actor(const node::context& context, std::uint64_t id) {
@@ -365,12 +393,16 @@ value_map describe_trace(const node::context& context, std::span<traced_message>
   std::map<std::uint64_t, std::string> names;
   value_list list;
   for (auto& each : messages) {
-    auto& name = names[each.other];
-    if (name.empty()) name = name_of_actor(context, each.other);
+    auto name = std::move(each.peer);
+    if (name.empty()) {
+      auto& known = names[each.other];
+      if (known.empty()) known = name_of_actor(context, each.other);
+      name = known;
+    }
     value_map one;
     put(one, "time_us", number(each.at_ns / 1000 + wall_less_steady_us));
     put(one, "way", each.out ? "out" : "in");
-    put(one, "other", name);
+    put(one, "other", std::move(name));
     put(one, "kind", std::move(each.kind));
     put(one, "bytes", number(each.bytes));
     put(one, "took_us", number(each.took_ns < 0 ? -1 : each.took_ns / 1000));
@@ -614,12 +646,12 @@ bool within_rate(const asker& to, session& who) {
   const auto now = node::now().monotonic_ms;
   if (now - who.window_ms >= rate_window_ms) {
     who.window_ms = now;
-    who.asked = 0;
+    who.asked = who.acted = 0;
   }
   if (++who.asked <= questions_a_window) return true;
   if (who.asked == questions_a_window + 1)
-    spdlog::warn("operator {} from {} asks more than {} questions a second", who.who.name,
-                 who.address, questions_a_window);
+    tell(to.self, who, told_kind::asks_much,
+         fmt::format("asks more than {} questions a second", questions_a_window));
   to.refuse("more than " + std::to_string(questions_a_window)
             + " questions a second; ask again in a second");
   return false;
@@ -629,8 +661,8 @@ bool within_rate(const asker& to, session& who) {
 void answer_one(const asker& to, const question& x) {
   const auto& who = to.who();
   if (needs_control(x.about) && who.who.role != introspection::role::control) {
-    spdlog::warn("operator {} from {} asked to {} and has not the role control", who.who.name,
-                 who.address, to_string(x.about));
+    tell(to.self, who, told_kind::refused,
+         fmt::format("asked to {} and has not the role control", to_string(x.about)));
     return to.refuse("the key of operator " + who.who.name + " may read only; `"
                      + std::string(to_string(x.about))
                      + "` needs role = \"control\" in this node's config");
@@ -686,8 +718,8 @@ void read(self_ptr self, std::uint64_t serial, const shared_frame& frame) {
   auto& who = at->second;
   auto asked = introspection::open_question(*frame);
   if (!asked) {
-    spdlog::warn("operator {} from {} is cut: what it sent is no question: {}", who.who.name,
-                 who.address, asked.error().context);
+    tell(self, who, told_kind::no_question,
+         "is cut: what it sent is no question: " + asked.error().context);
     return cut(self, serial);
   }
   const asker to{self, serial, asked->number};
@@ -695,6 +727,9 @@ void read(self_ptr self, std::uint64_t serial, const shared_frame& frame) {
   if (asked->about == topic::stop || needs_control(asked->about)) {
     // To end what costs, and to act, must not wait for what others look at.
     const charged cost(self);
+    if (needs_control(asked->about) && ++who.acted > acts_a_window)
+      return to.refuse("more than " + std::to_string(acts_a_window)
+                       + " acts a second; ask again in a second");
     return answer_one(to, *asked);
   }
   if (who.held.size() >= held_a_session)

@@ -32,6 +32,7 @@ value_map describe_child(const node::child& x) {
   put(out, "busy_us", number(counts.busy_ns / ns_in_us));
   put(out, "waiting", number(x.alive ? counts.waiting() : 0));
   put(out, "oldest_us", number(x.alive ? counts.oldest_ns / ns_in_us : 0));
+  if (x.alive && counts.oldest_at_least) put(out, "oldest_at_least", true);
   put(out, "in_handler_us", number(x.alive ? counts.in_handler_ns / ns_in_us : 0));
   put(out, "handler", x.alive && counts.in_handler_ns > 0 ? counts.handler : "");
   put(out, "paused", counts.paused);

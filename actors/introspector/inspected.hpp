@@ -134,10 +134,10 @@ public:
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* unit) override {
     if (measuring.load(std::memory_order_relaxed)) {
-      meter_->arrived();
+      meter_->arrived(passage_of(*what));
       if (the_trace.runs() && what->sender && the_trace.of(what->sender->id())) {
         const message_kind kind(what->content());
-        the_trace.note({steady_ns(), true, this->id(), kind.name(), kind.bytes(), -1});
+        the_trace.note({steady_ns(), true, this->id(), {}, kind.name(), kind.bytes(), -1});
       }
     }
     Base::enqueue(std::move(what), unit);
@@ -150,9 +150,14 @@ public:
   using Base::consume;
 
 private:
+  static passage passage_of(const caf::mailbox_element& x) {
+    return x.mid.is_urgent_message() ? passage::urgent : passage::normal;
+  }
+
   caf::invoke_message_result measured(caf::mailbox_element& x) {
+    auto by = passage_of(x);
     if constexpr (sizeof...(Direct) > 0)
-      if ((x.content().template match_elements<Direct>() || ...)) meter_->arrived();
+      if ((x.content().template match_elements<Direct>() || ...)) by = passage::direct;
     const message_kind kind(x.content()); // before: the handler may move the message
     const auto from = x.sender ? x.sender->id() : 0;
     const auto began = steady_ns();
@@ -163,9 +168,9 @@ private:
       return outcome;
     }
     const auto ended = steady_ns();
-    meter_->end(slot, began, ended);
+    meter_->end(slot, by, began, ended);
     if (the_trace.runs() && the_trace.of(this->id()))
-      the_trace.note({began, false, from, kind.name(), kind.bytes(), ended - began});
+      the_trace.note({began, false, from, {}, kind.name(), kind.bytes(), ended - began});
     return outcome;
   }
 };

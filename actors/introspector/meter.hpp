@@ -44,6 +44,7 @@ struct meter_reading {
   std::uint64_t arrived = 0, handled = 0;
   std::int64_t busy_ns = 0;
   std::int64_t oldest_ns = 0;     ///< how long the oldest message waits; 0: none does
+  bool oldest_at_least = false;   ///< it may wait longer: more wait than are stamped
   std::int64_t in_handler_ns = 0; ///< how long the present handler runs; 0: idle
   std::string handler;            ///< the kind it handles
   bool paused = false;
@@ -52,15 +53,60 @@ struct meter_reading {
   std::uint64_t waiting() const { return arrived > handled ? arrived - handled : 0; }
 };
 
+/// How a message reaches its actor. Urgent ones overtake the others; direct ones never wait.
+enum class passage : std::uint8_t { normal, urgent, direct };
+
+/// The messages of one passage, which are handled in the order in which they arrived.
+class arrivals {
+public:
+  void arrived() {
+    const auto number = arrived_.fetch_add(1, std::memory_order_relaxed);
+    stamps_[number % stamps_.size()].store(stamp_of(number, steady_ns()),
+                                           std::memory_order_relaxed);
+  }
+  /// The actor's thread.
+  void handled() {
+    handled_.store(handled_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  void read_into(meter_reading& x, std::int64_t now_ns) const {
+    const auto handled = handled_.load(std::memory_order_acquire);
+    const auto arrived = arrived_.load(std::memory_order_acquire);
+    x.handled += handled;
+    x.arrived += arrived;
+    if (arrived <= handled) return;
+    // Of a longer queue the first stamps are overwritten.
+    const bool too_long = arrived - handled > stamps_.size();
+    const auto first = too_long ? arrived - stamps_.size() : handled;
+    const auto stamp = stamps_[first % stamps_.size()].load(std::memory_order_relaxed);
+    // Another message's: this one arrives just now, or is handled meanwhile.
+    if (stamp >> time_bits != (first & number_mask)) return;
+    const auto at_ns = static_cast<std::int64_t>((stamp & time_mask) << time_shift);
+    x.oldest_at_least = x.oldest_at_least || too_long;
+    x.oldest_ns = std::max({x.oldest_ns, now_ns - at_ns, std::int64_t{1}});
+  }
+
+private:
+  // A stamp says whose it is, so that none is taken for another's: number and time in one word.
+  static constexpr int time_bits = 48, time_shift = 14; // 16 us; enough for 146 years
+  static constexpr std::uint64_t time_mask = (std::uint64_t{1} << time_bits) - 1,
+                                 number_mask = 0xFFFF;
+  static std::uint64_t stamp_of(std::uint64_t number, std::int64_t ns) {
+    return (number & number_mask) << time_bits
+           | (static_cast<std::uint64_t>(ns) >> time_shift & time_mask);
+  }
+
+  std::atomic<std::uint64_t> arrived_ = 0, handled_ = 0;
+  std::array<std::atomic<std::uint64_t>, 1024> stamps_{}; ///< when the last ones arrived
+};
+
 class meter {
 public:
   /// Identifies a kind of message: made of its type, and of a frame's first byte.
   using kind_key = std::uint64_t;
 
-  /// Any thread, before the message is in the mailbox. Returns the time that it stamped.
-  void arrived() {
-    const auto number = arrived_.fetch_add(1, std::memory_order_relaxed);
-    stamps_[number % stamps_.size()].store(steady_ns(), std::memory_order_relaxed);
+  /// Any thread, before the message is in the mailbox.
+  void arrived(passage by) {
+    if (by != passage::direct) waiting_[by == passage::urgent].arrived();
   }
   /// The actor's thread. `name` is called the first time that the kind is seen.
   template <class Name>
@@ -70,37 +116,32 @@ public:
     since_ns_.store(at_ns, std::memory_order_relaxed);
     return slot;
   }
-  void end(std::size_t slot, std::int64_t began_ns, std::int64_t ended_ns) {
+  void end(std::size_t slot, passage by, std::int64_t began_ns, std::int64_t ended_ns) {
     auto& of = kinds_[slot];
     const auto took = ended_ns - began_ns;
     bump(of.count, std::uint64_t{1});
     bump(of.busy_ns, took);
     bump(of.buckets[latency_bucket(took)], std::uint64_t{1});
     bump(busy_ns_, took);
-    bump(handled_, std::uint64_t{1});
+    if (by == passage::direct)
+      bump(direct_, std::uint64_t{1});
+    else
+      waiting_[by == passage::urgent].handled();
     since_ns_.store(0, std::memory_order_relaxed);
   }
   /// The message went back into the mailbox.
   void skipped() { since_ns_.store(0, std::memory_order_relaxed); }
-  /// Handled elsewhere: counted, so that the length of the mailbox stays true.
-  void passed() { bump(handled_, std::uint64_t{1}); }
   void set_paused(bool x) { paused_.store(x, std::memory_order_relaxed); }
 
   meter_reading read() const {
     meter_reading x;
-    x.handled = handled_.load(std::memory_order_acquire);
-    x.arrived = arrived_.load(std::memory_order_acquire);
+    const auto now = steady_ns();
+    x.handled = x.arrived = direct_.load(std::memory_order_relaxed);
+    for (const auto& each : waiting_)
+      each.read_into(x, now);
     x.busy_ns = busy_ns_.load(std::memory_order_relaxed);
     x.paused = paused_.load(std::memory_order_relaxed);
     x.born_ns = born_ns_;
-    const auto now = steady_ns();
-    if (x.waiting() > 0) {
-      // Of a longer queue the first stamps are overwritten: then what is left is a lower bound.
-      const auto first =
-          std::max(x.handled, x.arrived - std::min<std::uint64_t>(x.arrived, stamps_.size()));
-      const auto stamp = stamps_[first % stamps_.size()].load(std::memory_order_relaxed);
-      x.oldest_ns = std::max<std::int64_t>(now - stamp, 0);
-    }
     if (const auto since = since_ns_.load(std::memory_order_relaxed); since != 0) {
       x.in_handler_ns = std::max<std::int64_t>(now - since, 1);
       const auto at = current_.load(std::memory_order_relaxed);
@@ -159,9 +200,8 @@ private:
     return x;
   }
 
-  std::atomic<std::uint64_t> arrived_ = 0;
-  std::array<std::atomic<std::int64_t>, 1024> stamps_{}; ///< when the last ones arrived
-  std::atomic<std::uint64_t> handled_ = 0;
+  std::array<arrivals, 2> waiting_; ///< normal, urgent
+  std::atomic<std::uint64_t> direct_ = 0;
   std::atomic<std::int64_t> busy_ns_ = 0;
   std::atomic<std::int64_t> since_ns_ = 0; ///< when the present handler began; 0: none
   std::atomic<std::uint32_t> current_ = 0;

@@ -17,6 +17,7 @@ struct traced_message {
   std::int64_t at_ns = 0; ///< steady clock
   bool out = false;
   std::uint64_t other = 0; ///< id of the other actor; 0: not known
+  std::string peer;        ///< the other is a node, or an operator, of this name
   std::string kind;
   std::uint64_t bytes = 0;   ///< of a frame
   std::int64_t took_ns = -1; ///< in the handler; -1: sent

@@ -21,6 +21,22 @@ bytes hello_frame(const digest& chain) {
   return out;
 }
 
+bytes refusal_frame(std::string_view why) {
+  why = why.substr(0, max_refusal_bytes);
+  const auto header = frame_header(frame_kind::refusal, why.size());
+  bytes out(header.begin(), header.end());
+  for (const auto each : why)
+    out.push_back(static_cast<std::uint8_t>(each));
+  return out;
+}
+
+std::string refusal_text(bytes_view body) {
+  std::string text;
+  for (const auto each : body.first(std::min(body.size(), max_refusal_bytes)))
+    text.push_back(each >= 0x20 && each < 0x7f ? static_cast<char>(each) : '?');
+  return text;
+}
+
 result<void> check_hello(bytes_view body, const digest& chain) {
   const auto version = static_cast<std::uint16_t>(body[0] | body[1] << 8);
   if (version != protocol_version)
@@ -57,14 +73,17 @@ result<void> frame_reader::read_header() {
                                | static_cast<std::uint32_t>(header_[3]) << 24;
   if (length == 0) return make_error(errc::malformed, "an empty frame");
   body_bytes_ = length - 1;
-  const auto limit = greeted_ ? limit_bytes_ : hello_body_bytes;
+  const auto limit = greeted_ ? limit_bytes_ : std::max(hello_body_bytes, max_refusal_bytes);
   if (body_bytes_ > limit)
     return make_error(errc::too_large, "a frame of " + std::to_string(body_bytes_)
                                            + " bytes, more than " + std::to_string(limit));
   if (header_bytes_ < frame_header_bytes) return {};
   frame_.kind = static_cast<frame_kind>(header_[4]);
   const bool control = frame_.kind == frame_kind::ping || frame_.kind == frame_kind::pong;
-  const bool lawful = greeted_
+  const bool refuses =
+      frame_.kind == frame_kind::refusal && body_bytes_ > 0 && body_bytes_ <= max_refusal_bytes;
+  const bool lawful = refuses ? true
+                      : greeted_
                           ? (control && body_bytes_ == 0)
                                 || (frame_.kind == frame_kind::data && body_bytes_ > 0)
                           : frame_.kind == frame_kind::hello && body_bytes_ == hello_body_bytes;

@@ -18,15 +18,21 @@ enum class frame_kind : std::uint8_t {
   pong = 2, ///< no body
   hello =
       3, ///< body: u16 protocol version | 32 bytes chain digest; the first frame of each side
+  refusal = 4, ///< body: why the connection ends, text; instead of a hello or at any time, last
 };
 
 constexpr std::uint16_t protocol_version = 1;
 constexpr std::size_t frame_header_bytes = 5;
 constexpr std::size_t hello_body_bytes = 2 + 32;
+constexpr std::size_t max_refusal_bytes = 200;
 
 std::array<std::uint8_t, frame_header_bytes> frame_header(frame_kind kind,
                                                           std::size_t body_bytes);
 bytes hello_frame(const digest& chain);
+
+bytes refusal_frame(std::string_view why);
+/// What the other side says, made fit for a log: one line of printable ASCII.
+std::string refusal_text(bytes_view body);
 
 /// Errors: unsupported (another version), forbidden (another chain); the context says which.
 result<void> check_hello(bytes_view body, const digest& chain);
@@ -36,7 +42,8 @@ struct link_frame {
   bytes body;
 };
 
-/// Cuts a stream of bytes into frames. Until `greeted` only a hello is taken, then never again.
+/// Cuts a stream of bytes into frames. Until `greeted` only a hello is taken, then never again;
+/// a refusal is at any time.
 class frame_reader {
 public:
   /// The next whole frame in `in`, which is advanced past what was used; nothing if more bytes

@@ -24,7 +24,8 @@ using read_on_atom = caf::atom_constant<caf::atom("readon")>;
 
 constexpr std::size_t stranger_read_bytes = 4 * 1024;
 constexpr std::size_t link_read_bytes = 64 * 1024;
-constexpr std::size_t record_bytes = 16 * 1024; ///< the most that one TLS record holds
+constexpr std::size_t small_output_bytes = 1024; ///< surely taken by the kernel
+constexpr std::size_t record_bytes = 16 * 1024;  ///< the most that one TLS record holds
 constexpr std::uint8_t tls_handshake_record = 22;
 /// A link that carries frames needs no pings to live, but whoever looks at it wants to know.
 constexpr std::chrono::seconds round_trip_every{5};
@@ -329,7 +330,6 @@ bool hub::admit(connection& x, const public_key& key) {
 bool hub::admit_operator(connection& x, const public_key& key) {
   for (const auto& each : *operators_)
     if (each.key == key) {
-      if (now_ < operators_seen_[key].kept_out_until) return false;
       x.as_guest = std::make_unique<guest>();
       x.as_guest->key = key;
       auto& slot = x.as_guest->slot;
@@ -399,7 +399,7 @@ void hub::receive(connection& x, const std::vector<char>& wire) {
   plain_.clear();
   const auto decrypted = x.tls->receive(raw, plain_);
   if (x.as_guest && !within_rate(x, 0, raw.size())) return;
-  if (x.tls->established() && !x.greeted) greet(x);
+  if (x.tls->established() && !x.greeted && !greet(x)) return;
   flush_output(x);
   // What came whole before an error still counts.
   if (!read_frames(x, plain_)) return;
@@ -445,6 +445,14 @@ bool hub::take(connection& x, link_frame frame) {
     slot.totals.round_trip_us =
         std::chrono::duration_cast<std::chrono::microseconds>(now_ - x.pinged).count();
     break;
+  case frame_kind::refusal: {
+    const auto why = "the other side refused us: " + refusal_text(frame.body);
+    if (x.at == connection::stage::up)
+      finish(x, ending::at_once, why);
+    else
+      refuse(x, "refused", why);
+    return false;
+  }
   }
   return true;
 }
@@ -452,9 +460,8 @@ bool hub::take(connection& x, link_frame frame) {
 /// False if the connection has ended instead.
 bool hub::come_up(connection& x) {
   auto& slot = *slot_of(x);
-  if (x.as_guest)
-    if (const auto why = full_of_operators(x.as_guest->key); !why.empty())
-      return refuse(x, "operators", why), false;
+  if (x.as_guest) // again: others may have come since it was greeted
+    if (const auto why = why_no_guest(x); !why.empty()) return refuse_in_words(x, why), false;
   if (slot.link != nullptr)
     finish(*slot.link, ending::at_once, "a newer connection replaces it");
   x.at = connection::stage::up;
@@ -473,7 +480,7 @@ bool hub::come_up(connection& x) {
   caf::actor_config config;
   x.handle_actor = caf::make_actor<peer_handle, caf::actor>(
       system().next_actor_id(), system().node(), &system(), config,
-      caf::actor_cast<caf::actor>(this), x.serial, x.queue, slot.dropped);
+      caf::actor_cast<caf::actor>(this), slot.identity.name, x.serial, x.queue, slot.dropped);
   configure_read(x.handle, io::receive_policy::at_most(link_read_bytes));
   slot.link = &x;
   slot.dialing = false;
@@ -504,17 +511,52 @@ void hub::announce_end(const connection& x) {
     caf::anon_send(operators_sink_, operator_down_atom::value, x.serial);
 }
 
-/// Why no other operator can come in just now; empty: one can.
-std::string hub::full_of_operators(const public_key& key) const {
-  if (!operators_sink_) return "not ready yet";
-  std::size_t all = 0, of_key = 0;
+/// Why this operator cannot come in just now, for who reads it there; empty: it can.
+std::string hub::why_no_guest(const connection& x) {
+  const auto& key = x.as_guest->key;
+  if (!operators_sink_) return "the node is still starting; try again";
+  const auto left =
+      std::chrono::ceil<std::chrono::seconds>(operators_seen_[key].kept_out_until - now_);
+  if (left.count() > 0)
+    return fmt::format("this key is kept out for {} s more: it sent too much, or no questions",
+                       left.count());
+  return make_room_for_operator(key);
+}
+
+/// Where all places are taken, one who has several gives one up to one who has none: no key can
+/// keep the others out. Says why there is no room.
+std::string hub::make_room_for_operator(const public_key& key) {
+  std::map<public_key, std::vector<connection*>> inside;
+  std::size_t all = 0;
   for (const auto& [id, x] : connections_)
-    if (x->as_guest && x->at == connection::stage::up) ++all, of_key += x->as_guest->key == key;
-  if (all >= settings_.limits.operator_connections)
-    return "as many operators are connected as may be";
-  return of_key >= settings_.limits.operator_connections_a_key
-             ? "this operator has as many connections as one may have"
-             : "";
+    if (x->as_guest && x->at == connection::stage::up)
+      inside[x->as_guest->key].push_back(x.get()), ++all;
+  const auto own = inside.find(key);
+  if (own != inside.end() && own->second.size() >= settings_.limits.operator_connections_a_key)
+    return fmt::format("this key has {} connections open, as many as one may have; end one of "
+                       "its shells, or use another key",
+                       own->second.size());
+  if (all < settings_.limits.operator_connections) return "";
+  const auto most =
+      std::max_element(inside.begin(), inside.end(), [](const auto& a, const auto& b) {
+        return a.second.size() < b.second.size();
+      });
+  if (own != inside.end() || most->second.size() < 2)
+    return fmt::format("{} operators are connected, as many as may be; end a shell somewhere, "
+                       "or try again later",
+                       all);
+  auto& goes =
+      **std::min_element(most->second.begin(), most->second.end(),
+                         [](const auto* a, const auto* b) { return a->serial < b->serial; });
+  refuse_in_words(goes, "its place was needed for an operator who had none");
+  return "";
+}
+
+/// Only for who has shown its key: nobody else is owed a reason.
+void hub::refuse_in_words(connection& x, const std::string& why) {
+  write_plain(x, refusal_frame(why));
+  flush(x.handle);
+  refuse(x, "operators", why);
 }
 
 void hub::resume_reading(connection& x) {
@@ -526,9 +568,13 @@ void hub::resume_reading(connection& x) {
 
 // --- writing
 
-void hub::greet(connection& x) {
+/// False if it was refused instead, and `x` is gone.
+bool hub::greet(connection& x) {
   x.greeted = true;
+  if (x.as_guest)
+    if (const auto why = why_no_guest(x); !why.empty()) return refuse_in_words(x, why), false;
   write_plain(x, hello_frame(settings_.chain));
+  return true;
 }
 
 /// Moves frames from the queue into the write buffer, as far as that has room.
@@ -632,7 +678,8 @@ void hub::finish(connection& x, ending how, const std::string& why) {
   const bool was_up = x.at == connection::stage::up;
   // A link that was up may hold much output for a peer that does not read; a socket that is
   // still connecting would wait for ever. Only a short refusal is worth sending on.
-  if (how == ending::at_once || was_up || (x.dialed && !x.heard)) {
+  const bool much = was_up && x.unsent_bytes > small_output_bytes;
+  if (how == ending::at_once || much || (x.dialed && !x.heard)) {
     if (valid(x.handle)) cut(x.handle);
   }
   close(x.handle);

@@ -123,11 +123,13 @@ private:
   bool within_rate(connection& x, std::size_t frames, std::size_t bytes);
   void cut_operator(connection& x, const std::string& why);
   void renew_operators(operator_list list);
-  std::string full_of_operators(const public_key& key) const;
+  std::string why_no_guest(const connection& x);
+  std::string make_room_for_operator(const public_key& key);
   void resume_reading(connection& x);
 
   // Writing
-  void greet(connection& x);
+  bool greet(connection& x);
+  void refuse_in_words(connection& x, const std::string& why);
   void pump(connection& x);
   std::size_t stage_frames(connection& x, bytes& plain);
   void write_control(connection& x, frame_kind kind);

@@ -52,7 +52,7 @@ struct link_limits {
   std::size_t operator_frame_bytes = 4 * 1024; ///< what an operator may say at once
   std::size_t operator_queue_bytes = 2 * 1024 * 1024; ///< who reads slower is cut
   std::size_t operator_receive_bytes = 64 * 1024;
-  std::size_t operator_frames_a_second = 2000; ///< of any kind; who sends more is cut,
+  std::size_t operator_frames_a_second = 500; ///< of any kind; who sends more is cut,
   std::size_t operator_bytes_a_second = 4 * 1024 * 1024; ///< as is who sends more bytes
   std::chrono::milliseconds operator_kept_out{10'000};   ///< who was cut, before it may return
 };

@@ -1,16 +1,17 @@
 #include "actors/peer_link/peer_handle.hpp"
 
+#include "actors/introspector/inspected.hpp"
 #include "messages/limits.hpp"
 
 #include <caf/all.hpp>
 
 namespace tallymesh::peer_link {
 
-peer_handle::peer_handle(caf::actor_config& config, caf::actor links, std::uint64_t serial,
-                         std::shared_ptr<send_queue> queue,
+peer_handle::peer_handle(caf::actor_config& config, caf::actor links, std::string name,
+                         std::uint64_t serial, std::shared_ptr<send_queue> queue,
                          std::shared_ptr<std::atomic<std::uint64_t>> dropped)
-    : actor_proxy(config), links_(std::move(links)), serial_(serial), queue_(std::move(queue)),
-      dropped_(std::move(dropped)) {}
+    : actor_proxy(config), links_(std::move(links)), name_(std::move(name)), serial_(serial),
+      queue_(std::move(queue)), dropped_(std::move(dropped)) {}
 
 void peer_handle::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* context) {
   if (what->mid.is_request()) {
@@ -21,6 +22,12 @@ void peer_handle::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* co
     return;
   }
   auto& content = what->content();
+  using introspector::the_trace;
+  if (the_trace.runs() && what->sender && the_trace.of(what->sender->id())) {
+    const introspector::message_kind kind(content);
+    the_trace.note(
+        {introspector::steady_ns(), true, id(), name_, kind.name(), kind.bytes(), -1});
+  }
   if (content.match_elements<frame_atom, shared_frame>())
     push(content.get_as<shared_frame>(1), context);
 }

@@ -15,8 +15,9 @@ using wake_atom = caf::atom_constant<caf::atom("wake")>;
 
 class peer_handle : public caf::actor_proxy {
 public:
-  peer_handle(caf::actor_config& config, caf::actor links, std::uint64_t serial,
-              std::shared_ptr<send_queue> queue,
+  /// `name`: whose handle it is, for a trace of whoever sends to it.
+  peer_handle(caf::actor_config& config, caf::actor links, std::string name,
+              std::uint64_t serial, std::shared_ptr<send_queue> queue,
               std::shared_ptr<std::atomic<std::uint64_t>> dropped);
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* context) override;
@@ -29,6 +30,7 @@ private:
   void push(const shared_frame& frame, caf::execution_unit* context);
 
   const caf::actor links_;
+  const std::string name_;
   const std::uint64_t serial_;
   const std::shared_ptr<send_queue> queue_;
   const std::shared_ptr<std::atomic<std::uint64_t>> dropped_;

@@ -104,7 +104,9 @@ public:
       tls_client x{*watcher, port};
       x.say(hello_frame(chain));
       const auto wire = x.line.read();
-      return !wire.empty() && x.session.receive(wire, x.heard) && !x.heard.empty();
+      constexpr auto hello = static_cast<std::uint8_t>(frame_kind::hello);
+      return !wire.empty() && x.session.receive(wire, x.heard)
+             && x.heard.size() >= frame_header_bytes && x.heard[4] == hello;
     }));
   }
 

@@ -271,6 +271,14 @@ BOOST_AUTO_TEST_CASE(who_may_only_read_is_refused_what_changes_something) {
   BOOST_TEST(
       holds(run("grep 'has not the role control' " + (mesh / "hq/tallyd.log").string()).text,
             "operator reader"));
+  // Whoever may only look cannot fill the log.
+  std::string flood;
+  for (int i = 0; i < 100; ++i)
+    flood += "kill mempool; ";
+  shell(flood, as_reader);
+  const auto lines =
+      run("grep -c 'has not the role control' " + (mesh / "hq/tallyd.log").string()).text;
+  BOOST_TEST(std::stoi(lines) <= 5);
   // Where the key is not listed at all.
   BOOST_TEST(holds(shell("use coop; tree", as_reader), "refused us"));
 }
@@ -312,6 +320,11 @@ BOOST_AUTO_TEST_CASE(commands_come_from_an_argument_or_a_script_and_answers_go_t
   for (const auto* each : {"hq", "coop", "platform", "service"})
     BOOST_TEST(dumped.at(each).as_object().contains("actor consensus"));
 
+  // What goes to the other nodes is seen where it leaves, too.
+  const auto sent = shell("trace consensus --max 40 --for 5s");
+  BOOST_TEST(holds(sent, "status"));
+  for (const auto* each : {"coop", "platform", "service"})
+    BOOST_TEST(holds(sent, each), each);
   const auto traced = shell("trace peer_links --max 5 --for 5s");
   BOOST_TEST(holds(traced, "\n5 messages\n"), traced);
   const auto watched = shell("watch ledger.height --for 100ms");
@@ -359,6 +372,20 @@ BOOST_AUTO_TEST_CASE(a_key_that_is_taken_out_of_the_config_is_cut_at_the_next_re
   signal("hq", SIGHUP);
   BOOST_TEST(tally::poll_until(std::chrono::seconds(20), std::chrono::milliseconds(50),
                                [&] { return client.is_up(0); }));
+}
+
+BOOST_AUTO_TEST_CASE(who_meets_the_limit_of_connections_reads_what_to_do) {
+  std::vector<std::unique_ptr<operator_of_hq>> inside;
+  for (int i = 0; i < 4; ++i)
+    inside.push_back(std::make_unique<operator_of_hq>(mesh));
+  for (const auto& each : inside)
+    BOOST_REQUIRE(each->client->is_up(0));
+  const auto said = shell("tree");
+  BOOST_TEST(holds(said, "4 connections open, as many as one may have"), said);
+  BOOST_TEST(holds(said, "end one of its shells"), said);
+  inside.clear();
+  BOOST_TEST(tally::poll_until(std::chrono::seconds(20), std::chrono::milliseconds(100),
+                               [&] { return holds(shell("tree"), "consensus"); }));
 }
 
 BOOST_AUTO_TEST_CASE(an_operator_who_asks_all_he_may_takes_a_tenth_of_a_processor) {

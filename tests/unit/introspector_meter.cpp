@@ -91,6 +91,52 @@ BOOST_FIXTURE_TEST_CASE(messages_are_counted_by_kind_without_the_actors_doing,
   BOOST_TEST(in_buckets == 5u);
 }
 
+/// Until so much time has passed.
+void let_pass(std::chrono::milliseconds time) {
+  for (const auto end = std::chrono::steady_clock::now() + time;
+       std::chrono::steady_clock::now() < end;) {
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_oldest_is_the_one_that_waits_whatever_overtakes_it) {
+  meter counts;
+  const auto handle = [&](passage by) {
+    counts.end(counts.begin(7, steady_ns(), [] { return "work"; }), by, 0, 1);
+  };
+  counts.arrived(passage::normal);
+  let_pass(std::chrono::milliseconds(20));
+  counts.arrived(passage::normal);
+  for (int i = 0; i < 3; ++i) {
+    counts.arrived(passage::urgent);
+    handle(passage::urgent);
+    counts.arrived(passage::direct);
+    handle(passage::direct);
+  }
+  auto seen = counts.read();
+  BOOST_TEST(seen.waiting() == 2u);
+  BOOST_TEST(seen.handled == 6u);
+  BOOST_TEST(seen.oldest_ns > 19'000'000);
+  BOOST_TEST(!seen.oldest_at_least);
+  handle(passage::normal);
+  BOOST_TEST(counts.read().oldest_ns < 19'000'000);
+  handle(passage::normal);
+  BOOST_TEST(counts.read().oldest_ns == 0);
+}
+
+BOOST_AUTO_TEST_CASE(of_more_than_are_stamped_the_oldest_is_a_lower_bound_and_says_so) {
+  meter counts;
+  counts.arrived(passage::normal);
+  let_pass(std::chrono::milliseconds(20));
+  for (int i = 0; i < 1023; ++i)
+    counts.arrived(passage::normal);
+  BOOST_TEST(counts.read().oldest_ns > 19'000'000);
+  BOOST_TEST(!counts.read().oldest_at_least);
+  counts.arrived(passage::normal);
+  BOOST_TEST(counts.read().oldest_ns < 19'000'000);
+  BOOST_TEST(counts.read().oldest_ns > 0);
+  BOOST_TEST(counts.read().oldest_at_least);
+}
+
 BOOST_FIXTURE_TEST_CASE(frames_are_told_apart_by_what_they_carry, system_under_test) {
   caf::anon_send(actor, frame_atom::value, node_index{1},
                  std::make_shared<const bytes>(make_frame(fetch_range{})));

@@ -1,5 +1,7 @@
 // Connections of operators: let in by a key of their own, heard by the introspector only, and
 // bounded.
+#include "actors/introspector/inspected.hpp"
+#include "actors/peer_link/framing.hpp"
 #include "tests/unit/peer_link_fixture.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -58,7 +60,8 @@ constexpr std::size_t of_limit = link_limits{}.operator_connections;
 
 struct attended_node {
   genesis mesh{2};
-  signing_key alice = signing_key::generate(), bob = signing_key::generate();
+  signing_key alice = signing_key::generate(), bob = signing_key::generate(),
+              carol = signing_key::generate();
   std::shared_ptr<heard> operators = std::make_shared<heard>();
   node of{settings()};
   caf::actor introspector = of.system().spawn(listener, operators);
@@ -71,7 +74,9 @@ struct attended_node {
 
   link_settings settings() {
     auto out = mesh.settings(1);
-    out.operators = {{"alice", alice.public_part()}, {"bob", bob.public_part()}};
+    out.operators = {{"alice", alice.public_part()},
+                     {"bob", bob.public_part()},
+                     {"carol", carol.public_part()}};
     out.limits.operator_queue_bytes = 1024 * 1024;
     out.limits.operator_kept_out = 2s;
     out.limits.operator_frames_a_second = 200;
@@ -170,6 +175,82 @@ BOOST_AUTO_TEST_CASE(one_key_cannot_keep_the_other_operators_out) {
   BOOST_TEST(operators->wait([&](auto& x) { return x.keys.back() == bob.public_part(); }));
   BOOST_TEST(!operators->wait([&](auto& x) { return x.sessions.size() > of_alice.size() + 1; },
                               500ms));
+}
+
+BOOST_AUTO_TEST_CASE(who_hoards_places_gives_one_up_to_who_has_none) {
+  std::vector<std::unique_ptr<node>> inside;
+  for (std::size_t i = 0; i < of_limit; ++i) {
+    inside.push_back(std::make_unique<node>(shell(i % 2 == 0 ? alice : bob)));
+    BOOST_REQUIRE(inside.back()->wait_up(1));
+  }
+  BOOST_REQUIRE(operators->wait([](auto& x) { return x.sessions.size() == of_limit; }));
+  node shell_of_carol(shell(carol));
+  BOOST_TEST(operators->wait([&](auto& x) { return x.keys.back() == carol.public_part(); }));
+  BOOST_TEST(operators->wait([](auto& x) { return x.downs == 1; }));
+  // Who had to go comes back as the others do: when there is room.
+  BOOST_TEST(!operators->wait([](auto& x) { return x.downs > 1; }, 1s));
+  operators->change([](heard& x) { BOOST_TEST(x.sessions.size() == of_limit); });
+}
+
+// What it reads instead: end_to_end_shell.
+BOOST_AUTO_TEST_CASE(who_is_refused_for_want_of_room_never_seems_to_be_inside) {
+  std::vector<std::unique_ptr<node>> of_alice;
+  for (std::size_t i = 0; i < link_limits{}.operator_connections_a_key; ++i) {
+    of_alice.push_back(std::make_unique<node>(shell(alice)));
+    BOOST_REQUIRE(of_alice.back()->wait_up(1));
+  }
+  BOOST_REQUIRE(operators->wait([&](auto& x) { return x.sessions.size() == of_alice.size(); }));
+  node one_more(shell(alice));
+  BOOST_TEST(!one_more.wait_up(1, 1s));
+  of_alice.pop_back();
+  BOOST_TEST(one_more.wait_up(1));
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_is_one_line_of_text_whatever_it_holds) {
+  frame_reader reader;
+  const auto frame = refusal_frame("no\nroom\x1b[2J\xff");
+  bytes_view in(frame);
+  const auto read = reader.next(in);
+  BOOST_REQUIRE((read && *read));
+  BOOST_TEST(((*read)->kind == frame_kind::refusal));
+  BOOST_TEST(refusal_text((*read)->body) == "no?room?[2J?");
+  const auto longest = refusal_frame(std::string(1000, 'x'));
+  BOOST_TEST(longest.size() == frame_header_bytes + max_refusal_bytes);
+  for (const std::size_t body : {std::size_t{0}, max_refusal_bytes + 1}) {
+    frame_reader another;
+    auto header = frame_header(frame_kind::refusal, body);
+    bytes_view bad(header);
+    BOOST_TEST(!another.next(bad).has_value());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_an_actor_sends_to_a_peer_is_traced) {
+  using introspector::the_trace;
+  node shell_of_alice(shell(alice));
+  BOOST_REQUIRE(shell_of_alice.wait_up(1));
+  const auto to = shell_of_alice.peer(1);
+  const auto frame = std::make_shared<const bytes>(make_frame(fetch_range{}));
+  const auto sender =
+      shell_of_alice.system().spawn([=](caf::event_based_actor* self) -> caf::behavior {
+        return {[=](cut_atom) {
+          self->send(to, frame_atom::value, shared_frame(frame));
+          return true;
+        }};
+      });
+  BOOST_REQUIRE(the_trace.begin(sender.id(), 10));
+  {
+    caf::scoped_actor self{shell_of_alice.system()};
+    self->request(sender, 10s, cut_atom::value).receive([](bool) {}, [](const caf::error&) {});
+  }
+  const auto seen = the_trace.take();
+  the_trace.end();
+  caf::anon_send_exit(sender, caf::exit_reason::user_shutdown);
+  BOOST_REQUIRE(seen.size() == 1u);
+  BOOST_TEST(seen[0].out);
+  BOOST_TEST(seen[0].peer == "n1");
+  BOOST_TEST(seen[0].kind == "fetch_range");
+  BOOST_TEST(seen[0].bytes == frame->size());
+  BOOST_TEST(seen[0].at_ns > 0);
 }
 
 BOOST_AUTO_TEST_CASE(who_floods_is_cut_and_comes_back_only_after_a_while) {

@@ -34,6 +34,11 @@ std::string bytes_text(std::int64_t x) {
   return text;
 }
 
+/// Of an actor's mailbox: the least that is known, where more wait than are stamped.
+std::string oldest_text(const value_map& x) {
+  return (flag_at(x, "oldest_at_least") ? "> " : "") + us_text(number_at(x, "oldest_us"));
+}
+
 std::string count_text(std::int64_t x) {
   return x < 0 ? "-" + grouped(static_cast<std::uint64_t>(-x))
                : grouped(static_cast<std::uint64_t>(x));
@@ -207,7 +212,7 @@ void print_actors(std::ostream& out, shell_session& session, const value_map& tr
     lines.push_back({text_at(x, "name"),
                      {line.state, line.with},
                      {count_text(waiting), waiting > 100 ? colour::yellow : colour::none},
-                     us_text(number_at(x, "oldest_us")),
+                     oldest_text(x),
                      rate_text,
                      share_text,
                      count_text(number_at(x, "handled")),
@@ -324,8 +329,8 @@ bool show_actor(shell_session& session, const words& args) {
                                                                 - number_at(x, "since_ms")))},
                      {"restarts", std::to_string(number_at(x, "restarts"))
                                       + ", last exit: " + last_exit_of(x)},
-                     {"mailbox", std::to_string(number_at(x, "waiting")) + ", oldest "
-                                     + us_text(number_at(x, "oldest_us"))},
+                     {"mailbox",
+                      std::to_string(number_at(x, "waiting")) + ", oldest " + oldest_text(x)},
                      {"handled", count_text(number_at(x, "handled")) + " messages in "
                                      + us_text(number_at(x, "busy_us"))}});
         std::vector<std::vector<cell>> lines;
@@ -367,8 +372,7 @@ bool show_mailbox(shell_session& session, const words& args) {
   if (args.size() != 1) return fail("usage: mailbox ACTOR");
   return ask_chosen(
       session, topic::mailbox, actor_argument(args), [&](node_index, const value_map& x) {
-        std::cout << number_at(x, "waiting") << " waiting, oldest "
-                  << us_text(number_at(x, "oldest_us")) << '\n';
+        std::cout << number_at(x, "waiting") << " waiting, oldest " << oldest_text(x) << '\n';
         if (said_nothing(x) && number_at(x, "in_handler_us") > 0) print_unanswered(x);
         std::vector<std::vector<cell>> lines;
         for (const auto* kind : maps_at(x, "waiting_kinds"))

@@ -142,13 +142,15 @@ private:
       const auto how = core ? weight::stops : weight::harms;
       const auto busy = number_at(*actor, "in_handler_us"),
                  oldest = number_at(*actor, "oldest_us");
+      // More wait than are stamped: then it is the least that is known.
+      const std::string at_least = flag_at(*actor, "oldest_at_least") ? "at least " : "";
       if (!flag_at(*actor, "alive"))
         add(how, x.name, "its " + name + " is down: " + text_at(*actor, "last_exit"));
       else if (flag_at(*actor, "paused"))
         add(how, x.name,
             "its " + name + " is paused by an operator; "
                 + std::to_string(number_at(*actor, "waiting"))
-                + " messages wait, the oldest for " + ago(oldest),
+                + " messages wait, the oldest for " + at_least + ago(oldest),
             "resume " + name);
       else if (busy > stuck_us)
         add(how, x.name,
@@ -158,7 +160,7 @@ private:
       else if (oldest > stuck_us)
         add(weight::harms, x.name,
             "its " + name + " does not keep up: " + std::to_string(number_at(*actor, "waiting"))
-                + " messages wait, the oldest for " + ago(oldest));
+                + " messages wait, the oldest for " + at_least + ago(oldest));
     }
     note_restarts(x);
   }
