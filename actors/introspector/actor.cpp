@@ -45,6 +45,7 @@ struct session {
   std::int64_t window_ms = 0;
   std::size_t asked = 0, acted = 0; ///< in this window
   std::deque<question> held;
+  hidden_places hidden;
   bool looks_for_operation = false; ///< one at a time: it may read megabytes
 };
 
@@ -594,6 +595,14 @@ void act(const asker& to, const question& x) {
   }
 }
 
+/// A record's key may be a person's number: who may only look is not shown it.
+void show_rows(const asker& to, const value_map& arguments) {
+  auto& of = to.self->state.sessions.at(to.session);
+  const bool hides =
+      of.who.role != introspection::role::control || introspection::flag_at(arguments, "hide");
+  to.answer_with(rows(*to.self->state.context, arguments, hides ? &of.hidden : nullptr));
+}
+
 void show(const asker& to, const question& x) {
   const auto& context = *to.self->state.context;
   switch (x.about) {
@@ -616,7 +625,7 @@ void show(const asker& to, const question& x) {
   case topic::ledger:
     return to.answer_with(ledger(context));
   case topic::rows:
-    return to.answer_with(rows(context, x.arguments));
+    return show_rows(to, x.arguments);
   case topic::contracts:
     return to.answer_with(contracts(context));
   case topic::evidence:

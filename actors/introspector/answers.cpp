@@ -183,24 +183,64 @@ result<value_map> ledger(const node::context& context) {
   return out;
 }
 
-result<value_map> rows(const node::context& context, const value_map& arguments) {
+namespace {
+
+bytes bytes_at(const value_map& from, std::string_view key) {
+  const auto* found = find(from, key);
+  const auto* raw = found != nullptr ? found->as<bytes>() : nullptr;
+  return raw != nullptr ? *raw : bytes{};
+}
+
+/// The key that this name stands for; none: it was given to nobody here.
+std::optional<bytes> place_of(const hidden_places& hidden, const std::string& table,
+                              const bytes& name) {
+  if (name.empty()) return bytes{};
+  if (hidden.table == table)
+    for (const auto& each : hidden.known)
+      if (each.name == name) return each.key;
+  return std::nullopt;
+}
+
+/// Names are digests of keys, salted like the records'.
+bytes remember_place(hidden_places& hidden, const std::string& table, const bytes& salt,
+                     const bytes& key) {
+  const auto named = hash(digest_kind::record, {salt, key});
+  const bytes name(named.raw.begin(), named.raw.end());
+  if (std::exchange(hidden.table, table) != table) hidden.known = {};
+  if (hidden.known[1].name != name) {
+    hidden.known[0] = std::move(hidden.known[1]);
+    hidden.known[1] = {name, key};
+  }
+  return name;
+}
+
+} // namespace
+
+result<value_map> rows(const node::context& context, const value_map& arguments,
+                       hidden_places* hidden) {
   using namespace introspection;
-  constexpr std::int64_t most_rows = 1000;
+  constexpr std::int64_t most_rows = 1000, fewest_hidden = 100;
   const auto table = text_at(arguments, "table");
-  const auto* after = find(arguments, "after");
-  const auto* after_key = after != nullptr ? after->as<bytes>() : nullptr;
-  const auto limit = static_cast<std::size_t>(
-      std::clamp<std::int64_t>(number_at(arguments, "limit", most_rows), 1, most_rows));
-  const bool each_row = flag_at(arguments, "rows");
-  // The asker's: without it, whoever may only look could try what a record may hold.
-  const auto* salt = find(arguments, "salt");
-  const bytes no_salt;
-  const auto& salted =
-      salt != nullptr && salt->as<bytes>() != nullptr ? *salt->as<bytes>() : no_salt;
+  const auto limit = static_cast<std::size_t>(std::clamp<std::int64_t>(
+      number_at(arguments, "limit", most_rows), hidden ? fewest_hidden : 1, most_rows));
+  const bool each_row = flag_at(arguments, "rows") && hidden == nullptr;
+  // The asker's: so that what is shown to others says nothing of what a record may hold.
+  auto salt = bytes_at(arguments, "salt");
   const auto head = context.ledger->head();
   if (!head) return head.error();
-  const auto page =
-      context.ledger->rows(table, after_key != nullptr ? *after_key : bytes{}, limit);
+  auto after = bytes_at(arguments, "after");
+  if (hidden != nullptr) {
+    const auto place = place_of(*hidden, table, after);
+    if (!place) return make_error(errc::not_found, "no page ended there; begin the table anew");
+    after = *place;
+    if (head->height > 0) {
+      const auto block = context.ledger->block(head->height);
+      if (!block) return block.error();
+      const auto& secret = block->block->signed_by.raw;
+      salt.insert(salt.end(), secret.begin(), secret.end());
+    }
+  }
+  const auto page = context.ledger->rows(table, after, limit);
   if (!page) return page.error();
   const auto head_after = context.ledger->head();
   if (!head_after) return head_after.error();
@@ -208,11 +248,16 @@ result<value_map> rows(const node::context& context, const value_map& arguments)
   put(out, "height", number(head->height));             // the page is at least so new,
   put(out, "height_after", number(head_after->height)); // and at most so new
   put(out, "count", number(page->size()));
-  put(out, "last", page->empty() ? value(bytes{}) : value(page->back().key));
+  put(out, "hidden", hidden != nullptr);
+  if (page->empty())
+    put(out, "last", bytes{});
+  else
+    put(out, "last",
+        hidden ? remember_place(*hidden, table, salt, page->back().key) : page->back().key);
   value_list list;
   digest all;
   for (const auto& row : *page) {
-    const auto one = hash(digest_kind::record, {salted, row.key, row.row});
+    const auto one = hash(digest_kind::record, {salt, row.key, row.row});
     all = hash(digest_kind::table, {all.raw, one.raw});
     if (!each_row) continue;
     value_map entry;

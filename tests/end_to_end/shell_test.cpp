@@ -234,6 +234,25 @@ BOOST_AUTO_TEST_CASE(a_changed_record_is_found) {
   const auto seen =
       converse(*this, {"why", "use platform; ledger; use hq"}, "changed_record.txt");
   BOOST_TEST(holds(seen, "platform: differs from the others in table divisions.streets"));
+  // Who may only look finds the node and the table, and is shown no record's key.
+  for (const auto* each : {"hq", "coop", "platform", "service"}) {
+    const auto file = mesh / each / "node.toml";
+    std::stringstream text;
+    text << std::ifstream(file).rdbuf();
+    std::ofstream(file, std::ios::trunc)
+        << std::regex_replace(text.str(), std::regex("role = \"control\""), "role = \"read\"");
+    signal(each, SIGHUP);
+  }
+  std::string hidden;
+  BOOST_TEST(tally::poll_until(std::chrono::seconds(20), std::chrono::milliseconds(200),
+                               [&] {
+                                 hidden = shell("why");
+                                 return holds(hidden, "shown to the role control only");
+                               }),
+             hidden);
+  BOOST_TEST(holds(hidden, "platform: differs from the others in table divisions.streets"),
+             hidden);
+  BOOST_TEST(!holds(hidden, "1101010"), hidden);
 }
 
 BOOST_AUTO_TEST_CASE(a_mesh_under_load_is_not_taken_for_one_that_differs) {

@@ -128,6 +128,9 @@ public:
       put(arguments_, "rows", false);
       auto answers = session_.client.ask_all(nodes_, topic::rows, arguments_);
       if (!are_good(answers, out)) return;
+      if (std::any_of(answers.begin(), answers.end(),
+                      [](const auto& each) { return flag_at(*each, "hidden"); }))
+        return compare_hidden(out);
       std::optional<bytes> next;
       if (all_the_same(answers)) {
         if (number_at(*answers[0], "count") >= page_rows) next = raw_at(*answers[0], "last");
@@ -142,6 +145,57 @@ public:
 
 private:
   static constexpr std::int64_t page_rows = 500;
+
+  /// Where a node shows no keys, pages are compared whole, while nothing moves.
+  void compare_hidden(comparison_of_tables& out) {
+    constexpr int tries = 3;
+    put(arguments_, "rows", false);
+    put(arguments_, "hide", true);
+    for (int i = 0; i < tries; ++i)
+      if (compare_hidden_once(out)) return;
+    unfinished(out, "it changes meanwhile; with a key that has the role control, or by `tally "
+                    "compare`, records are compared one by one");
+  }
+  /// False if it has to begin anew.
+  bool compare_hidden_once(comparison_of_tables& out) {
+    bytes after;
+    std::optional<std::int64_t> height;
+    for (std::int64_t passed = 0;;) {
+      if (std::chrono::steady_clock::now() > end_)
+        return unfinished(out, "there is too much of it; `tally compare` reads all"), true;
+      put(arguments_, "after", after);
+      const auto answers = session_.client.ask_all(nodes_, topic::rows, arguments_);
+      if (!are_good(answers, out)) return true;
+      for (const auto& each : answers) {
+        const auto begun = number_at(*each, "height"), ended = number_at(*each, "height_after");
+        if (!height) height = begun;
+        if (begun != *height || ended != *height) return false;
+      }
+      if (!all_the_same(answers)) return note_difference(answers, passed, out), true;
+      const auto count = number_at(*answers[0], "count");
+      after = raw_at(*answers[0], "last");
+      if (count < page_rows || after.empty()) return true;
+      passed += count;
+    }
+  }
+  void note_difference(const std::vector<result<value_map>>& answers, std::int64_t passed,
+                       comparison_of_tables& out) const {
+    table_difference found;
+    found.table = table_;
+    found.key = std::to_string(passed + 1) + " to " + std::to_string(passed + page_rows)
+                + " of it, which one is shown to the role control only";
+    std::map<bytes, std::vector<std::string>> by_content;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const auto content = raw_at(*answers[i], "digest");
+      const auto& name = session_.name_of(nodes_[i]);
+      by_content[content].push_back(name);
+      found.holds.emplace_back(name, to_hex(content).substr(0, 8));
+    }
+    for (const auto& [content, nodes] : by_content)
+      if (nodes.size() == 1 && answers.size() > 2 && by_content.size() == 2)
+        found.odd = nodes.front();
+    out.differences.push_back(std::move(found));
+  }
 
   static bytes random_salt() {
     bytes out(16);
