@@ -25,6 +25,10 @@ constexpr std::uint64_t served_batches_at_once = 256;
 constexpr std::size_t proofs_kept = 4;
 /// Repeated announcements that change nothing come this many times rarer in the end.
 constexpr std::int64_t announce_slowdown = 4;
+/// A peer is asked this often for what it announced and did not give, until it is heeded again:
+/// at once at first, and this many times `announce_ms` later in the end.
+constexpr std::size_t asked_in_vain = 4;
+constexpr std::int64_t heeded_slowdown = 16;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 batch_header header_of(const sealed_batch& x) {
@@ -159,8 +163,11 @@ void machine::on(const peer_up& x) {
   up_[x.peer] = true;
   // It may have been started anew: what it was shown on the link before, it may have forgotten.
   for (auto& lane : lanes_) {
-    lane.peers[x.peer].proven_ms.reset();
-    lane.peers[x.peer].shown_ms.reset();
+    auto& peer = lane.peers[x.peer];
+    peer.proven_ms.reset();
+    peer.shown_ms.reset();
+    peer.tries = 0;
+    peer.pause_ms = peer.unheeded_till = 0;
   }
   auto have = full_have();
   if (!have.tips.empty()) out_.emplace_back(send{x.peer, std::move(have)});
@@ -549,8 +556,7 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
   if (x.seq <= lane.final_tip.seq + set_.peer_lane_window)
     lane.highest_claim = std::max(lane.highest_claim, x.seq);
   if (x.seq > lane.tip().seq) {
-    lane.tries = 0;
-    wake_fetches(x.lane);
+    if (heed(peer)) wake_fetches(x);
     if (!peer.ahead.empty() && peer.ahead.back() == x) return;
     if (!peer.ahead.empty() && peer.ahead.back().seq >= x.seq) peer.ahead.clear();
     if (peer.ahead.size() < claims_ahead)
@@ -570,6 +576,17 @@ void machine::claim(node_index from, lane_state& lane, const lane_tip& x) {
     fetch_batches proof{lane.on_chain(x.seq)->tip, whole ? lane.final_tip.seq : x.seq - 1};
     if (may_serve(from, proof)) out_.emplace_back(serve_batches{from, proof});
   }
+}
+
+/// What nobody gives may be a lie, and a lie costs nothing to repeat: the more often it came to
+/// nothing, the less often it starts new questions. A truth is heeded in the end all the same.
+bool machine::heed(claims& peer) const {
+  if (now_ms_ < peer.unheeded_till) return false;
+  peer.tries = 0;
+  peer.pause_ms =
+      std::clamp(2 * peer.pause_ms, set_.announce_ms, heeded_slowdown * set_.announce_ms);
+  peer.unheeded_till = now_ms_ + peer.pause_ms;
+  return true;
 }
 
 /// S1: a tip is available when a quorum, this node included, announced a chain that holds it.
@@ -789,9 +806,21 @@ machine::verdict machine::examine(want& x) {
   return x.open.empty() ? verdict::ready : verdict::waiting;
 }
 
+/// Cuts only grow along the chain (S2): one that is behind the final cut in a lane and ahead of
+/// it in another belongs to a block beside the chain, which nobody will ever follow.
+bool machine::passed_over(const want& x) const {
+  bool behind = false, ahead = false;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    behind = behind || x.cut[i].seq < lanes_[i].final_tip.seq;
+    ahead = ahead || x.cut[i].seq > lanes_[i].final_tip.seq;
+  }
+  return behind && ahead;
+}
+
 void machine::recheck_wants() {
   // Following one cut may store or link what another waits for.
   while (std::exchange(wants_changed_, false)) {
+    std::erase_if(wants_, [this](const want& each) { return passed_over(each); });
     std::vector<want> left;
     for (auto& each : wants_) {
       const auto found = examine(each);
@@ -951,35 +980,49 @@ void machine::need_of_held(lane_state& lane, std::map<lane_tip, need>& out) cons
 /// A peer announced what did not come: ask each that did in turn, for what it announced.
 void machine::need_of_claims(lane_state& lane, std::map<lane_tip, need>& out) {
   const auto tip = lane.tip();
+  const auto asked = std::exchange(lane.asked, std::nullopt);
   std::vector<std::pair<node_index, lane_tip>> offers;
+  bool behind = false;
   if (lane.highest_claim > tip.seq) {
     const auto window = lane.final_tip.seq + set_.peer_lane_window;
+    if (lane.behind_at != tip.seq) // it moved: whoever was asked in vain may give the next
+      for (auto& peer : lane.peers)
+        peer.tries = 0, peer.pause_ms = peer.unheeded_till = 0;
     for (std::size_t i = 0; i < lane.peers.size(); ++i) {
-      const auto& ahead = lane.peers[i].ahead;
-      const auto best = std::find_if(ahead.rbegin(), ahead.rend(), [&](const lane_tip& x) {
-        return x.seq > tip.seq && x.seq <= window;
-      });
-      if (up_[i] && best != ahead.rend())
+      const auto& peer = lane.peers[i];
+      const auto best =
+          std::find_if(peer.ahead.rbegin(), peer.ahead.rend(),
+                       [&](const lane_tip& x) { return x.seq > tip.seq && x.seq <= window; });
+      if (!up_[i] || best == peer.ahead.rend()) continue;
+      behind = true;
+      // What a cut waits for as well is asked for, and given up, on the cut's account; it must
+      // not keep this node from asking for what others announced.
+      if (peer.tries < asked_in_vain && !out.contains(*best))
         offers.emplace_back(static_cast<node_index>(i), *best);
     }
   }
-  if (offers.empty()) {
+  if (!behind) {
     lane.behind_at.reset();
-    lane.asked.reset();
     return;
   }
   if (lane.behind_at != tip.seq) {
     lane.behind_at = tip.seq;
     lane.behind_since_ms = now_ms_;
-    lane.tries = 0;
   }
-  // A claim may be a lie: it costs two rounds of questions, and no more until it is repeated.
-  lane.asked.reset();
-  if (lane.tries >= 2 * lanes_.size()) return;
-  const auto& [peer, offered] = offers[lane.turn % offers.size()];
-  // What a cut waits for as well is asked for, and given up, on the cut's account.
-  const need mine{tip.seq, false, false, peer, lane.behind_since_ms + set_.fetch_retry_ms};
-  if (out.try_emplace(offered, mine).second) lane.asked = offered;
+  const auto earliest_ms = lane.behind_since_ms + set_.fetch_retry_ms;
+  const auto ask = [&](const lane_tip& what, node_index whom) {
+    if (out.try_emplace(what, need{tip.seq, false, false, whom, earliest_ms}).second)
+      lane.asked = what;
+  };
+  // One question at a time, however often they say something else meanwhile.
+  const auto open = asked && asked->seq > tip.seq ? fetches_.find(*asked) : fetches_.end();
+  if (open != fetches_.end() && open->second.waits(now_ms_))
+    return ask(*asked, *open->second.to);
+  if (offers.empty()) return;
+  const auto next = std::find_if(offers.begin(), offers.end(),
+                                 [&](const auto& x) { return x.first > lane.turn; });
+  const auto& [peer, offered] = next == offers.end() ? offers.front() : *next;
+  ask(offered, peer);
 }
 
 std::map<lane_tip, machine::need> machine::needs() {
@@ -1015,19 +1058,27 @@ std::map<lane_tip, machine::need> machine::needs() {
   return out;
 }
 
-/// Somebody may have it now: those that were given up are asked for again.
-void machine::wake_fetches(node_index lane) {
-  for (auto each = fetches_.lower_bound({lane, 0, {}});
-       each != fetches_.end() && each->first.lane == lane; ++each)
-    if (each->second.due_ms == never)
-      each->second = {each->second.after_seq, each->second.certified, {}, now_ms_, 0};
+void machine::fetch::wake(std::int64_t now_ms) {
+  if (due_ms == never) *this = {after_seq, certified, {}, now_ms, 0};
+}
+
+bool machine::fetch::waits(std::int64_t now_ms) const {
+  return to && due_ms > now_ms && due_ms != never;
+}
+
+/// Somebody may have it now: those that were given up are asked for again. Who announced
+/// another batch for a place has not got the one that is sought there.
+void machine::wake_fetches(const lane_tip& announced) {
+  const auto end = fetches_.lower_bound({announced.lane, announced.seq, {}});
+  for (auto each = fetches_.lower_bound({announced.lane, 0, {}}); each != end; ++each)
+    each->second.wake(now_ms_);
+  if (const auto same = fetches_.find(announced); same != fetches_.end())
+    same->second.wake(now_ms_);
 }
 
 void machine::wake_fetches() {
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    lanes_[i].tries = 0;
-    wake_fetches(static_cast<node_index>(i));
-  }
+  for (auto& [tip, each] : fetches_)
+    each.wake(now_ms_);
 }
 
 /// Who is asked: first those that are known to have it, each at another place of the round.
@@ -1072,19 +1123,20 @@ void machine::run_fetches() {
     if (!lane.asked) continue;
     const auto mine = fetches_.find(*lane.asked);
     if (mine == fetches_.end() || !mine->second.to || mine->second.due_ms > now_ms_) continue;
-    ++lane.turn;
-    ++lane.tries;
+    lane.turn = *mine->second.to;
+    ++lane.peers[lane.turn].tries;
     fetches_.erase(mine);
   }
   const auto wanted = needs();
   std::erase_if(fetches_, [&](const auto& each) { return !wanted.contains(each.first); });
   std::vector<std::size_t> load(lanes_.size());
   for (const auto& [tip, each] : fetches_)
-    if (each.to && each.due_ms > now_ms_ && each.due_ms != never) ++load[*each.to];
+    if (each.waits(now_ms_)) ++load[*each.to];
   crowded_ = false;
   for (const auto& [tip, why] : wanted) {
     auto& mine =
         fetches_.try_emplace(tip, fetch{0, false, {}, first_due(tip, why), 0}).first->second;
+    if (why.only) mine.wake(now_ms_); // a cut gave it up, and does not wait for it any more
     mine.after_seq = why.after_seq;
     mine.certified = why.certified;
     if (why.certified) mine.due_ms = std::min(mine.due_ms, now_ms_ + set_.fetch_retry_ms);

@@ -186,6 +186,9 @@ private:
     std::vector<lane_tip> ahead;           ///< beyond our tip, ascending; few
     std::optional<std::int64_t> proven_ms; ///< when it was last sent the proof of a fork
     std::optional<std::int64_t> shown_ms; ///< when it was last sent all of a chain that differs
+    std::size_t tries = 0;          ///< how often it was asked in vain for what it announced
+    std::int64_t pause_ms = 0;      ///< between announcements that are heeded; grows
+    std::int64_t unheeded_till = 0; ///< until then saying it again changes nothing
   };
   /// A batch that waits in memory for the ones before it. The body goes first when memory is
   /// short.
@@ -210,8 +213,8 @@ private:
     std::set<std::uint64_t> forked;             ///< places with evidence
     std::map<std::uint64_t, fork_proof> proofs; ///< of the first few of them, for peers
     std::uint64_t highest_claim = 0;
-    std::optional<lane_tip> asked;   ///< the claim that is being fetched
-    std::size_t turn = 0, tries = 0; ///< whose claim is fetched next, and how many in vain
+    std::optional<lane_tip> asked; ///< the claim that is being fetched
+    node_index turn = 0;           ///< whose claim was fetched last
     std::optional<std::uint64_t>
         behind_at; ///< the tip when a claim beyond it was first noticed
     std::int64_t behind_since_ms = 0;
@@ -243,6 +246,8 @@ private:
     std::optional<node_index> to;
     std::int64_t due_ms = 0; ///< when it is asked for, or asked for again
     std::size_t attempts = 0;
+    void wake(std::int64_t now_ms);        ///< if it was given up
+    bool waits(std::int64_t now_ms) const; ///< for an answer
   };
   struct need {
     std::uint64_t after_seq = 0;
@@ -304,10 +309,12 @@ private:
   void prove_fork(node_index to, lane_state& lane, const lane_tip& claimed);
   void finalize_lane(lane_state& lane, const lane_tip& to);
   void claim(node_index from, lane_state& lane, const lane_tip& x);
+  bool heed(claims& peer) const;
   void weigh(lane_state& lane);
 
   // Cuts that consensus waits for.
   bool plausible(const batches_wanted& x) const;
+  bool passed_over(const want& x) const;
   verdict examine(want& x);
   verdict examine_lane(want& x, node_index lane, std::size_t& bytes);
   void recheck_wants();
@@ -327,7 +334,7 @@ private:
   std::int64_t first_due(const lane_tip& tip, const need& why) const;
   void ask(const lane_tip& tip, fetch& x, const need& why, std::vector<std::size_t>& load);
   void wake_fetches();
-  void wake_fetches(node_index lane);
+  void wake_fetches(const lane_tip& announced);
   void set_next_alarm();
   bool may_serve(node_index to, fetch_batches& x);
 

@@ -285,6 +285,25 @@ BOOST_AUTO_TEST_CASE(wants_at_or_below_the_final_cut_are_ready) {
   BOOST_TEST(node.here->look().missing == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_cut_that_the_final_one_passed_over_is_not_waited_for) {
+  for (const bool certified : {false, true}) {
+    subject node(4);
+    const auto lost = batch_of(1, 1, {}, 9), real = batch_of(2, 1, {});
+    node.hear_batch(real);
+    const auto cut = cut_at(4, {lost->tip()});
+    node.handle(batches_wanted{block_a, empty_cut(4), cut, certified});
+    // Still to come: a block that follows the final one.
+    const auto later = cut_at(4, {lost->tip(), real->tip()});
+    node.handle(batches_wanted{block_b, empty_cut(4), later, certified});
+    BOOST_TEST(node.here->look().wants == 2u);
+    node.handle(cut_finalized{cut_at(4, {real->tip()})});
+    BOOST_TEST(node.here->look().wants == 1u);
+    node.handle(cut_finalized{cut_at(4, {batch_of(2, 2, real->id)->tip()})});
+    BOOST_TEST(node.here->look().wants == 0u);
+    BOOST_TEST(silent(node.wait(60'000)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(proposals_of_batches_that_nobody_has_are_not_pursued_for_ever) {
   subject node(4);
   for (std::uint32_t i = 0; i < 1000; ++i) {

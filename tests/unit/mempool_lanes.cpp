@@ -206,6 +206,82 @@ BOOST_AUTO_TEST_CASE(a_liar_does_not_keep_a_node_from_what_others_truly_have) {
   BOOST_TEST(silent(node.wait(600'000)), "a lie is pursued a while, not for ever");
 }
 
+BOOST_AUTO_TEST_CASE(what_a_cut_waits_for_in_vain_does_not_hide_what_others_announced) {
+  subject node(4);
+  const auto theirs = batch_of(1, 1, {}, 1), real = batch_of(1, 1, {}, 2);
+  auto cut = empty_cut(4);
+  cut[1] = theirs->tip();
+  node.handle(batches_wanted{theirs->id, empty_cut(4), cut, false});
+  node.hear(1, have_message{{theirs->tip()}});
+  node.hear(3, have_message{{real->tip()}});
+  bool asked_honest = false;
+  for (const auto& [to, request] : sent<fetch_batches>(node.wait(2000)))
+    asked_honest = asked_honest || (to == 3 && request.tip == real->tip());
+  BOOST_TEST(asked_honest);
+  node.hear(3, fetched_batches{{real}});
+  BOOST_TEST(node.has(real));
+}
+
+BOOST_AUTO_TEST_CASE(who_announced_another_batch_for_the_place_is_no_reason_to_ask_again) {
+  subject node(4);
+  const auto theirs = batch_of(1, 1, {}, 1), real = batch_of(1, 1, {}, 2);
+  auto cut = empty_cut(4);
+  cut[1] = theirs->tip();
+  node.handle(batches_wanted{theirs->id, empty_cut(4), cut, false});
+  node.wait(60'000);
+  const auto asked_for = [&](const batch_ptr& what) {
+    std::size_t count = 0;
+    for (const auto& [to, request] : sent<fetch_batches>(node.wait(10'000)))
+      count += request.tip == what->tip();
+    return count;
+  };
+  node.hear(3, have_message{{real->tip()}});
+  BOOST_TEST(asked_for(theirs) == 0u);
+  node.hear(3, have_message{{theirs->tip()}});
+  BOOST_TEST(asked_for(theirs) > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(who_repeats_what_it_does_not_give_is_asked_ever_more_rarely) {
+  subject node(4);
+  const auto real = batch_of(1, 1, {});
+  const auto asks = [&](std::int64_t seconds) {
+    std::map<node_index, std::size_t> count;
+    for (std::int64_t i = 0; i < seconds; ++i) {
+      node.hear(3, have_message{{real->tip()}});
+      for (const auto& [to, request] : sent<fetch_batches>(node.wait(1000)))
+        ++count[to];
+    }
+    return count;
+  };
+  asks(60);
+  const auto later = asks(320);
+  BOOST_TEST(later.at(3) <= 80u);
+  BOOST_TEST(later.at(3) > 20u, "it may have been the truth");
+  BOOST_TEST(later.size() == 1u, "nobody else has to hear of it");
+
+  node.hear(2, have_message{{real->tip()}});
+  BOOST_TEST(sent<fetch_batches>(node.wait(node.chosen.fetch_retry_ms)).size() > 0u,
+             "another's word is another matter");
+  node.wait(16'000);
+  node.hear(3, have_message{{real->tip()}});
+  BOOST_TEST(sent<fetch_batches>(node.wait(node.chosen.fetch_retry_ms)).size() > 0u);
+  node.hear(3, fetched_batches{{real}});
+  BOOST_TEST(node.has(real));
+}
+
+BOOST_AUTO_TEST_CASE(who_announces_something_else_all_the_time_is_asked_one_thing_at_a_time) {
+  subject node(4);
+  std::size_t asked = 0;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    const auto raw = encode(operation_of(i));
+    const lane_tip said{1, 1 + i % 9, hash(digest_kind::batch, bytes_view(raw))};
+    asked += sent<fetch_batches>(node.hear(3, have_message{{said}})).size();
+    asked += sent<fetch_batches>(node.wait(1)).size();
+  }
+  BOOST_TEST(asked > 0u);
+  BOOST_TEST(asked <= 4u);
+}
+
 BOOST_AUTO_TEST_CASE(a_batch_whose_parents_nobody_has_is_given_up) {
   subject node(4);
   node.hear_batch(batch_of(1, 50, hash(digest_kind::batch, as_bytes("invented"))));
