@@ -209,8 +209,12 @@ struct busy_mesh {
     std::ofstream(file) << source;
     const auto before = list("mesh.proposals", "").size();
     BOOST_TEST_REQUIRE(contract("propose " + file + " --reason test", "coop") == 0);
-    const auto all = list("mesh.proposals", "");
-    BOOST_TEST_REQUIRE(all.size() == before + 1);
+    // The first node may come to it later than the one that was told.
+    std::vector<json::value> all;
+    BOOST_TEST_REQUIRE(tally::poll_until(60s, 50ms, [&] {
+      all = list("mesh.proposals", "");
+      return all.size() == before + 1;
+    }));
     const auto newest = std::ranges::max_element(
         all, {}, [](const json::value& x) { return tally::number_at(x, "time_ms"); });
     return tally::text_at(*newest, "id");
