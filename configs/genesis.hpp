@@ -30,7 +30,7 @@ struct genesis_limits {
 /// What carries contracts out: with another version or other prices a node would come to other
 /// results. contracts::check_vm compares it with this program's.
 struct genesis_vm {
-  std::string version; ///< "Lua 5.4.4, gas table 2, x86_64"
+  std::string version; ///< "Lua 5.4.4, gas table 3, x86_64"
   digest prices;       ///< and limits
 
   template <class Archive>

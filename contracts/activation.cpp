@@ -107,7 +107,7 @@ bool same_rows(const table& a, const table& b) {
          && !b.has_check;
 }
 
-std::vector<bytes> entries_of(const table& of, const value_map& row) {
+std::vector<bytes> entries_of(const table& of, const row_view& row) {
   std::vector<bytes> keys;
   keys.reserve(of.indexes.size());
   for (const auto& index : of.indexes)
@@ -271,13 +271,13 @@ fault transaction::check_removed(const contract& before, const contract& after) 
 
 fault transaction::index_anew(const table& before, const table& after) {
   return each_row(after, [&](const bytes& key, const held_row& held) -> fault {
-    const auto row = stored_row(*held.row);
+    const row_view row(*held.row);
     auto moved =
         entries_moved(after.full_name, key, entries_of(before, row), entries_of(after, row));
     if (moved.empty()) return std::nullopt;
     auto same = *held.row;
     const auto done = rewrite(after, key, held, std::move(same), std::move(moved));
-    if (!done) return not_rewritten(before, row, done.error());
+    if (!done) return not_rewritten(before, stored_row(*held.row), done.error());
     return std::nullopt;
   });
 }
@@ -285,19 +285,18 @@ fault transaction::index_anew(const table& before, const table& after) {
 fault transaction::fit_rows(const table& of) {
   return each_row(of, [&](const bytes& key, const held_row& held) -> fault {
     const auto row = stored_row(*held.row);
-    const auto fitting = merge(of, row, value_map());
-    if (!fitting)
-      return not_for_row(activation_fault::row_does_not_fit, of, row, fitting.error(), "",
+    auto after = merge(of, row, std::nullopt);
+    if (!after)
+      return not_for_row(activation_fault::row_does_not_fit, of, row, after.error(), "",
                          " does not fit");
-    const auto key_now = key_of(of, *fitting);
+    const auto key_now = key_of(of, stored_row(*after));
     if (!key_now || *key_now != key)
       return not_for_row(activation_fault::key_would_change, of, row, std::nullopt, "",
                          " does not fit: its key would change");
-    auto after = encode(*fitting);
-    if (after == *held.row) return std::nullopt;
-    auto moved =
-        entries_moved(of.full_name, key, entries_of(of, row), entries_of(of, *fitting));
-    const auto done = rewrite(of, key, held, std::move(after), std::move(moved));
+    if (*after == *held.row) return std::nullopt;
+    auto moved = entries_moved(of.full_name, key, entries_of(of, row_view(*held.row)),
+                               entries_of(of, row_view(*after)));
+    const auto done = rewrite(of, key, held, std::move(*after), std::move(moved));
     if (!done) return not_rewritten(of, row, done.error());
     return std::nullopt;
   });
@@ -306,13 +305,13 @@ fault transaction::fit_rows(const table& of) {
 fault transaction::check_rows(const table& of) {
   if (of.unique.empty() && of.references.empty() && !of.has_check) return std::nullopt;
   return each_row(of, [&](const bytes& key, const held_row& held) -> fault {
-    const auto row = stored_row(*held.row);
+    const row_view row(*held.row);
     auto good = check_unique(of, key, row);
     if (good) good = check_references(of, row);
-    if (good) good = check_by_code(of, row);
+    if (good) good = check_by_code(of, *held.row);
     if (good) return std::nullopt;
-    return not_for_row(activation_fault::row_does_not_fit, of, row, good.error(), "",
-                       " does not fit");
+    return not_for_row(activation_fault::row_does_not_fit, of, stored_row(*held.row),
+                       good.error(), "", " does not fit");
   });
 }
 

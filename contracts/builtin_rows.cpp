@@ -1,16 +1,25 @@
 #include "contracts/builtin_rows.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace tallymesh::contracts {
 
 value_map make_row(std::initializer_list<std::pair<std::string_view, value>> fields) {
+  // Places are sorted, because moving a name and a value about costs more.
+  constexpr std::size_t most_at_once = 32;
+  std::array<const std::pair<std::string_view, value>*, most_at_once> sorted{};
+  TALLYMESH_INVARIANT(fields.size() <= most_at_once);
+  std::size_t count = 0;
+  for (const auto& each : fields)
+    if (!each.second.is_null()) sorted[count++] = &each;
+  const auto end = sorted.begin() + static_cast<std::ptrdiff_t>(count);
+  const auto before = [](const auto* a, const auto* b) { return a->first < b->first; };
+  if (!std::is_sorted(sorted.begin(), end, before)) std::sort(sorted.begin(), end, before);
   value_map row;
-  row.reserve(fields.size());
-  for (const auto& [name, what] : fields)
-    if (!what.is_null()) row.emplace_back(std::string(name), what);
-  std::sort(row.begin(), row.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
+  row.reserve(count);
+  for (std::size_t i = 0; i < count; ++i)
+    row.emplace_back(sorted[i]->first, sorted[i]->second);
   return row;
 }
 

@@ -4,18 +4,12 @@
 
 namespace tallymesh::contracts {
 
-static std::optional<value_map> row_of(const std::optional<bytes>& raw) {
-  if (!raw) return std::nullopt;
-  return stored_row(*raw);
-}
-
 void append_index_changes(const table& x, const change& of, std::vector<index_change>& to) {
   if (x.indexes.empty()) return;
-  const auto before = row_of(of.before), after = row_of(of.after);
   for (std::size_t i = 0; i < x.indexes.size(); ++i) {
     std::optional<bytes> gone, fresh;
-    if (before) gone = index_key(x, x.indexes[i], *before);
-    if (after) fresh = index_key(x, x.indexes[i], *after);
+    if (of.before) gone = index_key(x, x.indexes[i], row_view(*of.before));
+    if (of.after) fresh = index_key(x, x.indexes[i], row_view(*of.after));
     if (gone == fresh) continue;
     const auto number = static_cast<std::uint8_t>(i);
     if (gone) to.push_back({of.table, number, std::move(*gone), of.key, false});

@@ -229,8 +229,7 @@ overlay::index_entries& overlay::index_of(const table& of, std::uint8_t index) {
   const auto [at, fresh] = rows.indexes.try_emplace(index);
   if (fresh)
     for (const auto& [key, held] : rows.rows)
-      if (held.row)
-        at->second.add(index_key(of, of.indexes[index], stored_row(*held.row)), key);
+      if (held.row) at->second.add(index_key(of, of.indexes[index], row_view(*held.row)), key);
   if (fresh)
     for (const auto& each : made_.indexes)
       if (!each.add && each.index == index && each.table == of.full_name)
@@ -255,11 +254,10 @@ void overlay::note_gone(const index_change& x, bool taken_back) {
 void overlay::follow(const place& at, const table& of) {
   if (at.of->indexes.empty()) return;
   const auto& [key, held] = *at.row;
-  const auto row = held.row ? std::optional(stored_row(*held.row)) : std::nullopt;
   for (auto& [number, entries] : at.of->indexes) {
     TALLYMESH_INVARIANT(number < of.indexes.size()); // forgotten when tables change
     entries.remove(key);
-    if (row) entries.add(index_key(of, of.indexes[number], *row), key);
+    if (held.row) entries.add(index_key(of, of.indexes[number], row_view(*held.row)), key);
   }
 }
 

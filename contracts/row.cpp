@@ -1,6 +1,7 @@
 #include "contracts/row.hpp"
 
 #include "messages/encoding.hpp"
+#include "messages/little_endian.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -49,7 +50,7 @@ static std::optional<decimal> rescale(decimal x, std::uint8_t scale) {
   return x;
 }
 
-static checked<value> convert_decimal(const field& x, const value& given) {
+static checked<decimal> convert_decimal(const field& x, const value& given) {
   std::optional<decimal> number;
   if (const auto* exact = given.as<decimal>())
     number = rescale(*exact, x.scale);
@@ -60,37 +61,50 @@ static checked<value> convert_decimal(const field& x, const value& given) {
   else
     return refuse(outcome::wrong_type, x.name);
   if (!number || !in_range(x, number->units)) return refuse(outcome::out_of_range, x.name);
-  return value(*number);
+  return *number;
 }
 
-checked<value> convert(const field& x, const value& given) {
-  const auto keep_if = [&](bool good) -> checked<value> {
-    if (!good) return refuse(outcome::out_of_range, x.name);
-    return given;
+/// Why the field cannot hold `given` as it is; nothing if it can. Not asked for decimals, which
+/// may be stored in another form.
+static std::optional<refusal> misfit(const field& x, const value& given) {
+  const auto unless = [&](bool good) -> std::optional<refusal> {
+    if (good) return std::nullopt;
+    return refuse(outcome::out_of_range, x.name);
   };
   switch (x.kind) {
   case field_kind::text:
     if (const auto* text = given.as<std::string>())
-      return keep_if(in_range(x, characters_in(*text)) && is_utf8(*text));
+      return unless(in_range(x, characters_in(*text)) && is_utf8(*text));
     break;
   case field_kind::int64:
-    if (const auto* number = given.as<std::int64_t>()) return keep_if(in_range(x, *number));
+    if (const auto* number = given.as<std::int64_t>()) return unless(in_range(x, *number));
     break;
   case field_kind::decimal:
-    return convert_decimal(x, given);
+    TALLYMESH_INVARIANT(!"a decimal is converted");
+    break;
   case field_kind::boolean:
-    if (given.as<bool>()) return given;
+    if (given.as<bool>()) return std::nullopt;
     break;
   case field_kind::bytes:
     if (const auto* raw = given.as<bytes>())
-      return keep_if(in_range(x, static_cast<std::int64_t>(raw->size())));
+      return unless(in_range(x, static_cast<std::int64_t>(raw->size())));
     break;
   case field_kind::one_of:
     if (const auto* text = given.as<std::string>())
-      return keep_if(std::find(x.choices.begin(), x.choices.end(), *text) != x.choices.end());
+      return unless(std::find(x.choices.begin(), x.choices.end(), *text) != x.choices.end());
     break;
   }
   return refuse(outcome::wrong_type, x.name);
+}
+
+checked<value> convert(const field& x, const value& given) {
+  if (x.kind == field_kind::decimal) {
+    const auto exact = convert_decimal(x, given);
+    if (!exact) return exact.error();
+    return value(*exact);
+  }
+  if (auto why = misfit(x, given)) return std::move(*why);
+  return given;
 }
 
 static std::optional<value> read_text(const field& x, std::string_view text) {
@@ -140,50 +154,138 @@ value_map stored_row(bytes_view raw) {
   return std::move(*row);
 }
 
-/// What the row holds of one field after the merge; null: nothing.
-static checked<value> merged_value(const field& x, const value* given, value* kept) {
-  if (given == nullptr) {
-    if (kept != nullptr) return std::move(*kept);
-    if (!x.optional) return refuse(outcome::missing_field, x.name);
-    return value();
+namespace {
+
+/// A field of the new row: kept as it stands, or given.
+struct merged_field {
+  const field* of;
+  bytes_view kept;    ///< name and value; empty: given
+  const value* given; ///< null: a decimal of these units
+  std::int64_t units;
+};
+
+/// Writes a row as `encode` does (row_view.hpp reads it), into room for all of it.
+class row_writer {
+public:
+  explicit row_writer(std::size_t size) : row_(size), at_(row_.data()) {}
+
+  template <class T>
+  void integer(T x) {
+    write_little_endian(at_, x);
+    at_ += sizeof(T);
   }
-  if (!given->is_null()) return convert(x, *given);
-  if (!x.optional) return refuse(outcome::missing_field, x.name);
-  return value();
+  void raw(bytes_view part) { at_ = std::copy(part.begin(), part.end(), at_); }
+  void with_size(bytes_view part) {
+    integer(static_cast<std::uint32_t>(part.size()));
+    raw(part);
+  }
+  void scalar(const value& x) {
+    integer(static_cast<std::uint8_t>(x.data.index()));
+    if (const auto* text = x.as<std::string>())
+      with_size(as_bytes(*text));
+    else if (const auto* number = x.as<std::int64_t>())
+      integer(static_cast<std::uint64_t>(*number));
+    else if (const auto* flag = x.as<bool>())
+      integer(static_cast<std::uint8_t>(*flag));
+    else if (const auto* content = x.as<bytes>())
+      with_size(*content);
+    else
+      TALLYMESH_INVARIANT(!"a value that fields do not hold");
+  }
+  void exact(decimal x) {
+    integer(static_cast<std::uint8_t>(value_kind<decimal>));
+    integer(static_cast<std::uint64_t>(x.units));
+    integer(x.scale);
+  }
+  bytes take() {
+    TALLYMESH_INVARIANT(at_ == row_.data() + row_.size());
+    return std::move(row_);
+  }
+
+private:
+  bytes row_;
+  std::uint8_t* at_;
+};
+
+std::size_t encoded_bytes(const merged_field& x) {
+  if (!x.kept.empty()) return x.kept.size();
+  const auto head = 4 + x.of->name.size() + 1;
+  if (x.given == nullptr) return head + 8 + 1;
+  if (const auto* text = x.given->as<std::string>()) return head + 4 + text->size();
+  if (const auto* content = x.given->as<bytes>()) return head + 4 + content->size();
+  return head + (x.given->as<bool>() != nullptr ? 1 : 8);
+}
+
+bytes write_row(std::span<const merged_field> fields) {
+  std::size_t size = 4;
+  for (const auto& each : fields)
+    size += encoded_bytes(each);
+  row_writer out(size);
+  out.integer(static_cast<std::uint32_t>(fields.size()));
+  for (const auto& each : fields) {
+    if (!each.kept.empty()) {
+      out.raw(each.kept);
+      continue;
+    }
+    out.with_size(as_bytes(each.of->name));
+    if (each.given != nullptr)
+      out.scalar(*each.given);
+    else
+      out.exact({each.units, each.of->scale});
+  }
+  return out.take();
+}
+
+} // namespace
+
+/// Adds what the row holds of one field after the merge, if anything.
+static std::optional<refusal> merge_field(const field& x, const value* given, bytes_view kept,
+                                          std::vector<merged_field>& after) {
+  if (given == nullptr && !kept.empty()) {
+    after.push_back({&x, kept, nullptr, 0});
+  } else if (given == nullptr || given->is_null()) {
+    if (!x.optional) return refuse(outcome::missing_field, x.name);
+  } else if (x.kind == field_kind::decimal) {
+    const auto exact = convert_decimal(x, *given);
+    if (!exact) return exact.error();
+    after.push_back({&x, {}, nullptr, exact->units});
+  } else {
+    if (auto why = misfit(x, *given)) return why;
+    after.push_back({&x, {}, given, 0});
+  }
+  return std::nullopt;
 }
 
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before) {
-  const auto after = merge(x, given, before ? stored_row(*before) : value_map{});
-  if (!after) return after.error();
-  return encode(*after);
-}
-
-checked<value_map> merge(const table& x, const value_map& given, value_map kept) {
   if (!in_order(given)) return refuse(outcome::malformed_arguments, x.name);
-  value_map after;
-  after.reserve(x.fields.size());
+  std::vector<merged_field> fields;
+  fields.reserve(x.fields.size());
   // All three are ascending by name, so one pass meets every field.
   auto next_given = given.begin();
-  auto next_kept = kept.begin();
+  row_view::cursor kept(before ? row_view(*before) : row_view());
   for (const auto& declared : x.fields) {
-    if (next_given != given.end() && next_given->first < declared.name) break;
+    const std::string_view name = declared.name;
     const value* fresh = nullptr;
-    value* old = nullptr;
-    if (next_given != given.end() && next_given->first == declared.name)
-      fresh = &(next_given++)->second;
-    while (next_kept != kept.end() && next_kept->first < declared.name)
-      ++next_kept;
-    if (next_kept != kept.end() && next_kept->first == declared.name)
-      old = &(next_kept++)->second;
-    auto settled = merged_value(declared, fresh, old);
-    if (!settled) return settled.error();
-    if (!settled->is_null()) after.emplace_back(declared.name, std::move(*settled));
+    bytes_view old;
+    if (next_given != given.end()) {
+      if (next_given->first == name)
+        fresh = &(next_given++)->second;
+      else if (next_given->first < name)
+        break;
+    }
+    for (bool met = false; !met && kept.at() != nullptr && kept.at()->name <= name;
+         kept.next()) {
+      met = kept.at()->name == name;
+      if (met) old = kept.at()->whole;
+    }
+    if (auto why = merge_field(declared, fresh, old, fields)) return std::move(*why);
   }
   if (next_given != given.end()) return refuse(outcome::unknown_field, next_given->first);
+  auto after = write_row(fields);
   if (x.has_wide_index)
     for (const auto& index : x.indexes)
-      if (index_key(x, index, after).size() > limits::max_row_key_bytes)
+      if (index_key(x, index, row_view(after)).size() > limits::max_row_key_bytes)
         return refuse(outcome::key_too_long, x.fields[index.front()].name);
   return after;
 }
@@ -198,11 +300,18 @@ static constexpr std::uint8_t terminator = 0, escape = 1, escaped_terminator = 1
 static void put_ordered(bytes& out, std::int64_t x) {
   const auto shifted =
       static_cast<std::uint64_t>(x) ^ (std::uint64_t{1} << 63); // negative below positive
-  for (int i = 7; i >= 0; --i)
-    out.push_back(static_cast<std::uint8_t>(shifted >> 8 * i));
+  std::uint8_t part[8];
+  for (std::size_t i = 0; i < 8; ++i)
+    part[i] = static_cast<std::uint8_t>(shifted >> 8 * (7 - i));
+  out.insert(out.end(), part, part + sizeof part);
 }
 
 static void put_ordered(bytes& out, bytes_view raw) {
+  if (std::none_of(raw.begin(), raw.end(), [](std::uint8_t byte) { return byte <= escape; })) {
+    out.insert(out.end(), raw.begin(), raw.end());
+    out.push_back(terminator);
+    return;
+  }
   for (const auto byte : raw) {
     if (byte <= escape) out.push_back(escape);
     out.push_back(byte == terminator ? escaped_terminator
@@ -243,6 +352,19 @@ bytes encode_key(const table& x, std::span<const field_number> fields,
   return out;
 }
 
+/// `given` as the field stores it.
+static std::optional<refusal> put_converted(bytes& out, const field& x, const value& given) {
+  if (x.kind == field_kind::decimal) {
+    const auto exact = convert_decimal(x, given);
+    if (!exact) return exact.error();
+    put_value(out, x, value(*exact));
+    return std::nullopt;
+  }
+  if (auto why = misfit(x, given)) return why;
+  put_value(out, x, given);
+  return std::nullopt;
+}
+
 static refusal too_long(const table& x) { return refuse(outcome::key_too_long, x.name); }
 
 checked<bytes> key_of(const table& x, const value_map& row) {
@@ -254,37 +376,49 @@ checked<bytes> key_of(const table& x, const value_map& row) {
     const auto* given = find(row, declared.name);
     if (given == nullptr || given->is_null())
       return refuse(outcome::missing_field, declared.name);
-    const auto converted = convert(declared, *given);
-    if (!converted) return converted.error();
-    put_value(key, declared, *converted);
+    if (auto why = put_converted(key, declared, *given)) return std::move(*why);
   }
   if (key.size() > limits::max_row_key_bytes) return too_long(x);
   return key;
 }
 
-checked<bytes> key_of(const table& x, const value_list& values) {
+checked<bytes> key_of(const table& x, std::span<const value> values) {
   if (values.size() != x.key.size()) return refuse(outcome::malformed_arguments, "key");
   bytes key;
+  key.reserve(32);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto& declared = x.fields[x.key[i]];
     if (values[i].is_null()) return refuse(outcome::missing_field, declared.name);
-    const auto converted = convert(declared, values[i]);
-    if (!converted) return converted.error();
-    put_value(key, declared, *converted);
+    if (auto why = put_converted(key, declared, values[i])) return std::move(*why);
   }
   if (key.size() > limits::max_row_key_bytes) return too_long(x);
   return key;
 }
 
-bytes index_key(const table& x, std::span<const field_number> index, const value_map& row) {
-  static const value absent;
+/// As `put_value` of the value decoded; `encoded` is empty if there is none.
+static void put_encoded(bytes& out, const field& x, bytes_view encoded) {
+  if (encoded.empty()) return put_value(out, x, value());
+  if (x.optional) out.push_back(present_mark);
+  switch (kind_of(encoded)) {
+  case value_kind<bool>:
+    out.push_back(flag_of(encoded) ? 1 : 0);
+    return;
+  case value_kind<std::int64_t>:
+  case value_kind<decimal>:
+    return put_ordered(out, integer_of(encoded));
+  case value_kind<std::string>:
+  case value_kind<bytes>:
+    return put_ordered(out, content_of(encoded));
+  default:
+    TALLYMESH_INVARIANT(!"a list or map in a key");
+  }
+}
+
+bytes index_key(const table& x, std::span<const field_number> index, const row_view& row) {
   bytes key;
   key.reserve(32);
-  for (const auto number : index) {
-    const auto& declared = x.fields[number];
-    const auto* held = find(row, declared.name);
-    put_value(key, declared, held == nullptr ? absent : *held);
-  }
+  for (const auto number : index)
+    put_encoded(key, x.fields[number], row.find(x.fields[number].name));
   return key;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "contracts/contract.hpp"
+#include "contracts/row_view.hpp"
 #include "messages/receipt.hpp"
 #include "messages/value.hpp"
 
@@ -38,15 +39,13 @@ result<value> value_from_text(const field& x, std::string_view text);
 /// wrong_type, out_of_range; key_too_long if an index's key would be.
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before);
-/// As above, decoded; `kept` is the row as it was, empty if there was none.
-checked<value_map> merge(const table& x, const value_map& given, value_map kept);
 
 /// The row key of a row that is to be stored. Refusals: missing_field, wrong_type,
 /// out_of_range, key_too_long; malformed_arguments if the names are not in order.
 checked<bytes> key_of(const table& x, const value_map& row);
 /// The row key from the key's values in order. Also refuses (malformed_arguments) another
 /// number of values.
-checked<bytes> key_of(const table& x, const value_list& values);
+checked<bytes> key_of(const table& x, std::span<const value> values);
 
 // --- ordered encoding: memcmp on the bytes orders as the values do
 
@@ -55,7 +54,7 @@ checked<bytes> key_of(const table& x, const value_list& values);
 bytes encode_key(const table& x, std::span<const field_number> fields,
                  std::span<const value> values);
 /// Of a stored row: absent optional fields sort before all values.
-bytes index_key(const table& x, std::span<const field_number> index, const value_map& row);
+bytes index_key(const table& x, std::span<const field_number> index, const row_view& row);
 /// Errors: malformed.
 result<value_list> decode_key(const table& x, std::span<const field_number> fields,
                               bytes_view raw);

@@ -255,9 +255,9 @@ static checked<settled_row> row_to_settle(transaction& on, const transfer& what,
 
 checked<void> guard(transaction& on, const table& where, const bytes& row_key) {
   if (!where.settles) return {};
-  const auto closed = on.get("settlement.closed_rows", {record_of(where, row_key)});
+  const auto closed = on.open("settlement.closed_rows", {record_of(where, row_key)});
   if (!closed) return closed.error();
-  if (!*closed || *find(**closed, "open")->as<bool>()) return {};
+  if (!closed->exists() || closed->row().flag("open")) return {};
   return refuse(outcome::settled, where.name);
 }
 
@@ -357,21 +357,21 @@ static checked<void> write_entry(transaction& on, postings& moved, const new_ent
   const auto& facts = on.facts();
   auto done =
       on.put("settlement.entries",
-             make_row({{"currency", x.in.name},
-                       {"payer", x.from},
+             make_row({{"amount", amount(x.units)},
+                       {"author", full_name(facts.who)},
+                       {"contract", text_or_null(facts.caller)},
+                       {"corrects", x.corrects ? value(*x.corrects) : value()},
+                       {"currency", x.in.name},
+                       {"height", static_cast<std::int64_t>(facts.height)},
+                       {"kind", std::string(x.kind)},
                        {"number", *number},
                        {"payee", x.to},
-                       {"amount", amount(x.units)},
+                       {"payer", x.from},
                        {"period", x.period},
-                       {"kind", std::string(x.kind)},
-                       {"state", "settled"},
+                       {"record", x.about.record.empty() ? value() : value(x.about.record)},
                        {"reference", text_or_null(x.reference)},
                        {"row", text_or_null(x.about.text)},
-                       {"record", x.about.record.empty() ? value() : value(x.about.record)},
-                       {"corrects", x.corrects ? value(*x.corrects) : value()},
-                       {"contract", text_or_null(facts.caller)},
-                       {"author", full_name(facts.who)},
-                       {"height", static_cast<std::int64_t>(facts.height)},
+                       {"state", "settled"},
                        {"time_ms", facts.time_ms}}));
   if (!done) return done;
   on.count(effect::settled);

@@ -17,10 +17,10 @@ checked<money> add(money a, money b, std::string_view field) {
 // --- currencies
 
 static checked<std::string> first_currency(transaction& on) {
-  const auto book = on.get("settlement.book", {"main"});
+  const auto book = on.open("settlement.book", {"main"});
   if (!book) return book.error();
-  if (!*book) return refuse(outcome::not_found, "currency");
-  return text_in(**book, "currency");
+  if (!book->exists()) return refuse(outcome::not_found, "currency");
+  return std::string(book->row().text("currency"));
 }
 
 checked<currency> read_currency(transaction& on, const std::string& name) {
@@ -29,11 +29,12 @@ checked<currency> read_currency(transaction& on, const std::string& name) {
     if (!first) return first.error();
     return read_currency(on, *first);
   }
-  const auto row = on.get("settlement.currencies", {name});
-  if (!row) return row.error();
-  if (!*row) return refuse(outcome::not_found, "currency");
-  return currency{name, number_in(**row, "decimals"), units_in(**row, "limit"),
-                  text_in(**row, "period")};
+  const auto opened = on.open("settlement.currencies", {name});
+  if (!opened) return opened.error();
+  if (!opened->exists()) return refuse(outcome::not_found, "currency");
+  const auto row = opened->row();
+  return currency{name, row.number("decimals"), row.units("limit"),
+                  std::string(row.text("period"))};
 }
 
 checked<void> check_amount(const currency& in, money units) {
@@ -49,18 +50,20 @@ checked<void> check_amount(const currency& in, money units) {
 checked<postings::account*> postings::at(const std::string& node) {
   const auto [place, fresh] = accounts_.try_emplace(node);
   if (!fresh) return &place->second;
-  const auto row = on_.get("settlement.accounts", {in_.name, node});
-  if (!row) return row.error();
+  auto opened = on_.open("settlement.accounts", {in_.name, node});
+  if (!opened) return opened.error();
   auto& x = place->second;
   x.limit = in_.limit;
-  if (*row) {
-    x.balance = x.balance_before = units_in(**row, "balance");
-    x.held = x.held_before = units_in(**row, "held");
-    x.entries = number_in(**row, "entries");
-    if (find(**row, "limit") != nullptr) x.limit = units_in(**row, "limit");
+  if (opened->exists()) {
+    const auto row = opened->row();
+    x.balance = x.balance_before = row.units("balance");
+    x.held = x.held_before = row.units("held");
+    x.entries = row.number("entries");
+    if (row.has("limit")) x.limit = row.units("limit");
   } else if (!has_node(on_.rules().mesh(), node)) {
     return refuse(outcome::not_found, node);
   }
+  x.row = std::move(*opened);
   return &x;
 }
 
@@ -104,13 +107,14 @@ checked<void> postings::commit() {
       return refuse(outcome::limit_exceeded, node);
   }
   TALLYMESH_INVARIANT(created == 0); // money is neither made nor lost
-  for (const auto& [node, x] : accounts_) {
+  for (auto& [node, x] : accounts_) {
+    TALLYMESH_INVARIANT(x.row.has_value()); // committed once
     const auto written =
-        on_.put("settlement.accounts", make_row({{"currency", in_.name},
-                                                 {"node", node},
-                                                 {"balance", amount(x.balance)},
-                                                 {"held", amount(x.held)},
-                                                 {"entries", x.entries}}));
+        on_.put(*std::exchange(x.row, std::nullopt), make_row({{"balance", amount(x.balance)},
+                                                               {"currency", in_.name},
+                                                               {"entries", x.entries},
+                                                               {"held", amount(x.held)},
+                                                               {"node", node}}));
     if (!written) return written.error();
   }
   return {};
@@ -143,33 +147,31 @@ checked<void> change_statement(transaction& on, const statement_change& what) {
   const bool in_order = what.payer < what.payee;
   const auto& a = in_order ? what.payer : what.payee;
   const auto& b = in_order ? what.payee : what.payer;
-  const auto held = on.get("settlement.statements", {what.period, what.currency, a, b});
+  auto held = on.open("settlement.statements", {what.period, what.currency, a, b});
   if (!held) return held.error();
-  static const value_map nothing;
-  const auto& row = *held ? **held : nothing;
-  const auto owed = add(units_in(row, in_order ? "a_owes" : "b_owes"), what.units, "amount");
+  const auto row = held->row();
+  const auto owed = add(row.units(in_order ? "a_owes" : "b_owes"), what.units, "amount");
   if (!owed) return owed.error();
-  const auto disputed = number_in(row, "disputed") + what.disputed;
+  const auto disputed = row.number("disputed") + what.disputed;
   // Who disputed stays so until nothing of it is left.
   const auto says = [&](std::string_view field, const std::string& node) -> std::string {
-    if (node == what.disputed_by || (disputed > 0 && text_in(row, field) == "disputed"))
+    if (node == what.disputed_by || (disputed > 0 && row.text(field) == "disputed"))
       return "disputed";
     return "open";
   };
-  auto written = on.put("settlement.statements",
-                        make_row({{"period", what.period},
-                                  {"currency", what.currency},
-                                  {"a", a},
-                                  {"b", b},
-                                  {in_order ? "a_owes" : "b_owes", amount(*owed)},
-                                  {in_order ? "b_owes" : "a_owes",
-                                   amount(units_in(row, in_order ? "b_owes" : "a_owes"))},
-                                  {"entries", number_in(row, "entries") + what.entries},
-                                  {"disputed", disputed},
-                                  {"revision", number_in(row, "revision") + 1},
-                                  {"a_says", says("a_says", a)},
-                                  {"b_says", says("b_says", b)}}));
-  if (!written || what.in_open_period) return written;
+  const auto changed = make_row({{"a", a},
+                                 {"a_owes", amount(in_order ? *owed : row.units("a_owes"))},
+                                 {"a_says", says("a_says", a)},
+                                 {"b", b},
+                                 {"b_owes", amount(in_order ? row.units("b_owes") : *owed)},
+                                 {"b_says", says("b_says", b)},
+                                 {"currency", what.currency},
+                                 {"disputed", disputed},
+                                 {"entries", row.number("entries") + what.entries},
+                                 {"period", what.period},
+                                 {"revision", row.number("revision") + 1}});
+  if (const auto written = on.put(std::move(*held), changed); !written) return written.error();
+  if (what.in_open_period) return {};
   const auto closed = is_closed(on, what.period);
   if (!closed) return closed.error();
   if (!*closed) return {};

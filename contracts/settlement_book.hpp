@@ -37,7 +37,7 @@ public:
   /// How many entries `node` has paid, this one included.
   checked<std::int64_t> next_number(const std::string& node);
   /// Checks that the sum stays zero, and that no one whose means shrink goes beyond its limit;
-  /// then writes. Refusal: limit_exceeded, with the node.
+  /// then writes; the last thing that is asked of it. Refusal: limit_exceeded, with the node.
   checked<void> commit();
 
 private:
@@ -45,6 +45,7 @@ private:
     money balance = 0, held = 0, limit = 0;
     std::int64_t entries = 0;
     money balance_before = 0, held_before = 0;
+    std::optional<transaction::opened_row> row; ///< as it was; written once
   };
   checked<account*> at(const std::string& node);
 

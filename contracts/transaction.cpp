@@ -98,19 +98,35 @@ checked<held_row> transaction::held(const table& of, const bytes& key) {
 }
 
 checked<std::optional<value_map>> transaction::get(std::string_view table,
-                                                   const value_list& key) {
+                                                   std::span<const value> key) {
   const auto of = table_named(table);
   if (!of) return of.error();
   return get(**of, key);
 }
 
-checked<std::optional<value_map>> transaction::get(const table& of, const value_list& key) {
+checked<std::optional<value_map>> transaction::get(const table& of,
+                                                   std::span<const value> key) {
   const auto encoded = key_of(of, key);
   if (!encoded) return encoded.error();
   const auto found = held(of, *encoded);
   if (!found) return found.error();
   if (!found->row) return std::optional<value_map>();
   return std::optional(stored_row(*found->row));
+}
+
+checked<transaction::opened_row> transaction::opened(const table& of, bytes key) {
+  auto before = held(of, key);
+  if (!before) return before.error();
+  return opened_row{&of, std::move(key), std::move(*before)};
+}
+
+checked<transaction::opened_row> transaction::open(std::string_view table,
+                                                   std::initializer_list<value> key) {
+  const auto of = table_named(table);
+  if (!of) return of.error();
+  auto encoded = key_of(**of, key);
+  if (!encoded) return encoded.error();
+  return opened(**of, std::move(*encoded));
 }
 
 checked<bytes> transaction::start_of(const table& of, const field_numbers& fields,
@@ -214,14 +230,13 @@ checked<void> transaction::may_change(const table& of, const bytes& key) {
   return {};
 }
 
-static bool has_all(const table& of, const field_numbers& fields, const value_map& row) {
-  return std::all_of(fields.begin(), fields.end(), [&](field_number number) {
-    return tallymesh::find(row, of.fields[number].name) != nullptr;
-  });
+static bool has_all(const table& of, const field_numbers& fields, const row_view& row) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [&](field_number number) { return row.has(of.fields[number].name); });
 }
 
 checked<void> transaction::check_unique(const table& of, const bytes& key,
-                                        const value_map& row) {
+                                        const row_view& row) {
   for (const auto index : of.unique) {
     const auto& fields = of.indexes[index];
     if (!has_all(of, fields, row)) continue;
@@ -243,20 +258,20 @@ checked<void> transaction::check_unique(const table& of, const bytes& key,
 
 /// Values of `row` as another table's fields hold them; nothing if they do not fit there.
 static std::optional<value_list> values_for(const table& from, const field_numbers& here,
-                                            const value_map& row, const table& to,
+                                            const row_view& row, const table& to,
                                             const field_numbers& there) {
   value_list values;
   for (std::size_t i = 0; i < here.size(); ++i) {
-    const auto* held = find(row, from.fields[here[i]].name);
-    auto fitting = held == nullptr ? checked<value>(refuse(outcome::missing_field, ""))
-                                   : convert(to.fields[there[i]], *held);
+    const auto held = row.value_of(from.fields[here[i]].name);
+    auto fitting = held.is_null() ? checked<value>(refuse(outcome::missing_field, ""))
+                                  : convert(to.fields[there[i]], held);
     if (!fitting) return std::nullopt;
     values.push_back(std::move(*fitting));
   }
   return values;
 }
 
-checked<void> transaction::check_references(const table& of, const value_map& row) {
+checked<void> transaction::check_references(const table& of, const row_view& row) {
   for (const auto& reference : of.references) {
     if (!has_all(of, reference.fields, row)) continue;
     const auto& to = *rules().find_table(reference.table);
@@ -272,7 +287,7 @@ checked<void> transaction::check_references(const table& of, const value_map& ro
   return {};
 }
 
-checked<void> transaction::check_referrers(const table& of, const value_map& row) {
+checked<void> transaction::check_referrers(const table& of, const row_view& row) {
   for (const auto& each : rules().referrers(of)) {
     const auto& from = *each.from;
     const auto& reference = from.references[each.reference];
@@ -294,20 +309,21 @@ checked<void> transaction::check_referrers(const table& of, const value_map& row
   return {};
 }
 
-checked<void> transaction::check_by_code(const table& of, const value_map& row) {
+checked<void> transaction::check_by_code(const table& of, bytes_view row) {
   if (!of.has_check) return {};
   if (runner_ == nullptr) return refuse(outcome::contract_error, of.name);
-  return runner_->judge(*this, of, row);
+  return runner_->judge(*this, of, stored_row(row));
 }
 
 // --- writes
 
-static std::vector<bytes> index_keys(const table& of, const value_map* row) {
+static std::vector<bytes> index_keys(const table& of, const std::optional<bytes>& stored) {
   std::vector<bytes> keys;
-  if (row == nullptr) return keys;
+  if (!stored || of.indexes.empty()) return keys;
+  const row_view row(*stored);
   keys.reserve(of.indexes.size());
   for (const auto& index : of.indexes)
-    keys.push_back(index_key(of, index, *row));
+    keys.push_back(index_key(of, index, row));
   return keys;
 }
 
@@ -350,44 +366,47 @@ checked<void> transaction::put(std::string_view table, const value_map& row) {
 checked<bool> transaction::put(const table& to, const value_map& row) {
   auto key = key_of(to, row);
   if (!key) return key.error();
-  auto before = held(to, *key);
-  if (!before) return before.error();
-  auto kept = before->row ? stored_row(*before->row) : value_map{};
-  auto gone = index_keys(to, before->row ? &kept : nullptr);
-  const auto merged = merge(to, row, std::move(kept));
+  auto at = opened(to, std::move(*key));
+  if (!at) return at.error();
+  return put(std::move(*at), row);
+}
+
+checked<bool> transaction::put(opened_row at, const value_map& row) {
+  const auto& to = *at.of;
+  auto merged = merge(to, row, at.before.row);
   if (!merged) return merged.error();
-  auto after = encode(*merged);
-  if (before->row == after) return false;
-  if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, to.name);
-  if (auto good = may_change(to, *key); !good) return good.error();
-  if (auto good = check_unique(to, *key, *merged); !good) return good.error();
-  if (auto good = check_references(to, *merged); !good) return good.error();
-  if (auto good = check_by_code(to, *merged); !good) return good.error();
-  auto moved = entries_moved(to, *key, std::move(gone), index_keys(to, &*merged));
-  if (auto done =
-          write(to, std::move(*key), std::move(*before), std::move(after), std::move(moved));
+  std::optional<bytes> after(std::move(*merged));
+  if (at.before.row == after) return false;
+  if (after->size() > limits::max_row_bytes) return refuse(outcome::too_large, to.name);
+  if (auto good = may_change(to, at.key); !good) return good.error();
+  const row_view now(*after);
+  if (auto good = check_unique(to, at.key, now); !good) return good.error();
+  if (auto good = check_references(to, now); !good) return good.error();
+  if (auto good = check_by_code(to, *after); !good) return good.error();
+  auto moved = entries_moved(to, at.key, index_keys(to, at.before.row), index_keys(to, after));
+  if (auto done = write(to, std::move(at.key), std::move(at.before), std::move(after),
+                        std::move(moved));
       !done)
     return done.error();
   ++effects_.stored;
   return true;
 }
 
-checked<void> transaction::remove(std::string_view table, const value_list& key) {
+checked<void> transaction::remove(std::string_view table, std::span<const value> key) {
   const auto from = table_named(table);
   if (!from) return from.error();
   return remove(**from, key);
 }
 
-checked<void> transaction::remove(const table& from, const value_list& key) {
+checked<void> transaction::remove(const table& from, std::span<const value> key) {
   auto encoded = key_of(from, key);
   if (!encoded) return encoded.error();
   auto before = held(from, *encoded);
   if (!before) return before.error();
   if (!before->row) return refuse(outcome::not_found, from.name);
-  const auto row = stored_row(*before->row);
   if (auto good = may_change(from, *encoded); !good) return good;
-  if (auto good = check_referrers(from, row); !good) return good;
-  auto moved = entries_moved(from, *encoded, index_keys(from, &row), {});
+  if (auto good = check_referrers(from, row_view(*before->row)); !good) return good;
+  auto moved = entries_moved(from, *encoded, index_keys(from, before->row), {});
   if (auto done =
           write(from, std::move(*encoded), std::move(*before), std::nullopt, std::move(moved));
       !done)

@@ -99,8 +99,12 @@ public:
 
   // --- reads. Full table names ("contract.table"); rights are the caller's to check.
   /// The row, decoded. Refusals: unknown_table, malformed_arguments, wrong_type …
-  checked<std::optional<value_map>> get(std::string_view table, const value_list& key);
-  checked<std::optional<value_map>> get(const table& of, const value_list& key);
+  checked<std::optional<value_map>> get(std::string_view table, std::span<const value> key);
+  checked<std::optional<value_map>> get(const table& of, std::span<const value> key);
+  checked<std::optional<value_map>> get(std::string_view table,
+                                        std::initializer_list<value> key) {
+    return get(table, std::span(key.begin(), key.size()));
+  }
   /// Rows whose key begins with `prefix`, in key order, at most `limit`.
   checked<std::vector<value_map>> range(std::string_view table, const value_list& prefix,
                                         std::size_t limit, bool descending = false);
@@ -112,6 +116,19 @@ public:
                                        bool descending = false);
   /// The row as held, with the place of its last change.
   checked<held_row> held(const table& of, const bytes& key);
+  /// A row that is looked at in place, and may be written without another look. Good until
+  /// anything else writes to the row.
+  struct opened_row {
+    const table* of;
+    bytes key;
+    held_row before;
+
+    bool exists() const { return before.row.has_value(); }
+    /// Without fields if there is none.
+    row_view row() const { return before.row ? row_view(*before.row) : row_view(); }
+  };
+  /// Refusals as of `get`.
+  checked<opened_row> open(std::string_view table, std::initializer_list<value> key);
 
   // --- writes. Checked: declaration, unique, references, check, guards, limits.
   /// Merges `row` over what is there, as a native store does; that it changes nothing is no
@@ -119,9 +136,14 @@ public:
   checked<void> put(std::string_view table, const value_map& row);
   /// As above; false if the row already was exactly this.
   checked<bool> put(const table& to, const value_map& row);
+  /// As above, over what was opened; `row` names the same key.
+  checked<bool> put(opened_row at, const value_map& row);
   /// Refusals: not_found, referenced …
-  checked<void> remove(std::string_view table, const value_list& key);
-  checked<void> remove(const table& from, const value_list& key);
+  checked<void> remove(std::string_view table, std::span<const value> key);
+  checked<void> remove(const table& from, std::span<const value> key);
+  checked<void> remove(std::string_view table, std::initializer_list<value> key) {
+    return remove(table, std::span(key.begin(), key.size()));
+  }
 
   // --- contracts. What is in force changes with the tables, and is taken back with them.
   /// Puts this version in force, from the next action on: its rows are taken over, its
@@ -167,14 +189,15 @@ public:
   std::vector<event> take_events() { return std::move(events_); }
 
 private:
+  checked<opened_row> opened(const table& of, bytes key);
   checked<const table*> table_named(std::string_view full_name) const;
   overlay::skip_visitor paying_for_skipped(checked<void>& paid);
   checked<std::vector<value_map>> read_rows(const table& of, std::vector<bytes> keys);
   checked<void> may_change(const table& of, const bytes& key);
-  checked<void> check_unique(const table& of, const bytes& key, const value_map& row);
-  checked<void> check_references(const table& of, const value_map& row);
-  checked<void> check_referrers(const table& of, const value_map& row);
-  checked<void> check_by_code(const table& of, const value_map& row);
+  checked<void> check_unique(const table& of, const bytes& key, const row_view& row);
+  checked<void> check_references(const table& of, const row_view& row);
+  checked<void> check_referrers(const table& of, const row_view& row);
+  checked<void> check_by_code(const table& of, bytes_view row);
   checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
                       std::vector<index_change> indexes);
 

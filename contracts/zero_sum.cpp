@@ -17,8 +17,11 @@ __extension__ using wide = __int128; // no number of accounts can make it overfl
 class sums {
 public:
   void add(bytes_view row, int sign) {
-    const auto account = stored_row(row);
-    all_[text_in(account, "currency")] += sign * wide(units_in(account, "balance"));
+    const row_view account(row);
+    const auto currency = account.text("currency");
+    auto at = all_.find(currency);
+    if (at == all_.end()) at = all_.emplace(currency, 0).first;
+    at->second += sign * wide(account.units("balance"));
   }
   std::optional<std::string> not_zero() const {
     for (const auto& [currency, sum] : all_)
@@ -27,7 +30,7 @@ public:
   }
 
 private:
-  std::map<std::string, wide> all_;
+  std::map<std::string, wide, std::less<>> all_;
 };
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "messages/bytes.hpp"
 
+#include <cstring>
+
 namespace tallymesh {
 
 std::string to_hex(bytes_view raw) {
@@ -36,6 +38,14 @@ bool is_utf8(std::string_view text) {
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
   const auto* const end = at + text.size();
   while (at != end) {
+    std::uint64_t eight = 0;
+    if (end - at >= 8) { // most text is ASCII
+      std::memcpy(&eight, at, sizeof eight);
+      if ((eight & 0x8080'8080'8080'8080) == 0) {
+        at += sizeof eight;
+        continue;
+      }
+    }
     if (*at < 0x80) {
       ++at;
       continue;

@@ -7,6 +7,7 @@
 
 #include "messages/encoding.hpp"
 #include "messages/limits.hpp"
+#include "messages/little_endian.hpp"
 #include "messages/value.hpp"
 
 #include <array>
@@ -41,8 +42,7 @@ public:
   template <std::unsigned_integral T>
   void integer(T x) {
     std::uint8_t part[sizeof(T)];
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-      part[i] = static_cast<std::uint8_t>(x >> 8 * i);
+    write_little_endian(part, x);
     raw(part);
   }
   void length(std::size_t x) {
@@ -68,11 +68,7 @@ public:
   }
   template <std::unsigned_integral T>
   T integer() {
-    const auto part = raw(sizeof(T));
-    T x = 0;
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-      x = static_cast<T>(x | T{part[i]} << 8 * i);
-    return x;
+    return read_little_endian<T>(raw(sizeof(T)).data());
   }
   /// A count of elements that take `least` bytes or more each. Those bytes are promised to them
   /// until `redeem` is called for each, so a list within a list cannot count on them again, and

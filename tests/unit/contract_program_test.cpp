@@ -488,7 +488,7 @@ BOOST_AUTO_TEST_SUITE(contract_vm)
 BOOST_AUTO_TEST_CASE(the_linked_lua_is_the_one_the_vm_was_made_for) {
   const auto fit = check_lua();
   BOOST_TEST(fit.has_value(), fit.error().context);
-  BOOST_TEST(vm_version().starts_with("Lua 5.4.4, gas table 2, "));
+  BOOST_TEST(vm_version().starts_with("Lua 5.4.4, gas table 3, "));
 }
 
 BOOST_AUTO_TEST_CASE(another_price_is_another_gas_table) {
@@ -496,7 +496,7 @@ BOOST_AUTO_TEST_CASE(another_price_is_another_gas_table) {
   // new one here and into configs/examples.
 #ifdef __x86_64__
   BOOST_TEST(vm_digest().hex()
-             == "20f801f9417fd6bfe5b0dd8ef58ab9a4b08705e366490c51b435eb9800950033");
+             == "6226eeb589b183510e66c36971dfa7ed12eb288e01f1e76eb59295462dc81a88");
 #endif
 }
 

@@ -79,6 +79,47 @@ BOOST_AUTO_TEST_CASE(a_good_row_is_stored_in_canonical_form) {
   BOOST_TEST((stored_row(*made) == good_row()));
 }
 
+BOOST_AUTO_TEST_CASE(a_stored_row_has_the_bytes_of_any_encoded_row) {
+  const auto made = merge(orders(), good_row(), std::nullopt);
+  BOOST_TEST_REQUIRE(made.has_value());
+  BOOST_TEST((*made == encode(good_row())));
+  value_map change;
+  put(change, "id", *find(good_row(), "id"));
+  put(change, "state", "done");
+  auto expected = good_row();
+  put(expected, "state", "done");
+  const auto after = merge(orders(), change, *made);
+  BOOST_TEST_REQUIRE(after.has_value());
+  BOOST_TEST((*after == encode(expected)));
+}
+
+BOOST_AUTO_TEST_CASE(a_row_read_in_place_holds_what_the_decoded_row_holds) {
+  value_map row;
+  put(row, "amount", decimal{-1250, 2});
+  put(row, "code", std::string(300, 'x'));
+  put(row, "count", std::numeric_limits<std::int64_t>::min());
+  put(row, "empty", "");
+  put(row, "paid", true);
+  put(row, "print", bytes{0, 1, 255});
+  const auto stored = encode(row);
+  const row_view in_place(stored);
+  for (const auto& [name, each] : row)
+    BOOST_TEST((in_place.value_of(name) == each));
+  BOOST_TEST(in_place.units("amount") == -1250);
+  BOOST_TEST(in_place.number("count") == std::numeric_limits<std::int64_t>::min());
+  BOOST_TEST(in_place.text("code") == std::string(300, 'x'));
+  BOOST_TEST(in_place.text("empty") == "");
+  BOOST_TEST(in_place.has("empty"));
+  std::size_t met = 0;
+  for (row_view::cursor walk(in_place); walk.at() != nullptr; walk.next())
+    BOOST_TEST(walk.at()->name == row[met++].first);
+  BOOST_TEST(met == row.size());
+  BOOST_TEST(!in_place.has("amounts"));
+  BOOST_TEST(in_place.value_of("zzz").is_null());
+  BOOST_TEST(row_view().number("count") == 0);
+  BOOST_TEST(row_view().text("code") == "");
+}
+
 BOOST_AUTO_TEST_CASE(each_broken_rule_has_its_own_outcome_and_names_the_field) {
   CHECK_VERDICT("nope", "x", outcome::unknown_field);
   CHECK_VERDICT("id", std::int64_t{1}, outcome::wrong_type);

@@ -102,11 +102,13 @@ public:
     auto key = key_of(*of, row);
     if (!key) return key.error();
     auto& held = rows[of->name][*key];
-    auto merged = merge(*of, row, held);
-    if (!merged) return merged.error();
+    const auto before = held.empty() ? std::nullopt : std::optional(encode(held));
+    const auto after = merge(*of, row, before);
+    if (!after) return after.error();
+    auto merged = stored_row(*after);
     if (on_store)
-      if (auto good = on_store(name, *merged); !good) return good.error();
-    held = std::move(*merged);
+      if (auto good = on_store(name, merged); !good) return good.error();
+    held = std::move(merged);
     effects.push_back("store " + of->name);
     return {};
   }
