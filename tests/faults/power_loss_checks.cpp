@@ -4,7 +4,10 @@
 #include "actors/mempool/machine.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <limits>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace tallymesh::faults {
 
@@ -117,6 +120,23 @@ result<void> power_cuts::write_to(std::uint16_t node, const fs::path& data, keep
   return nodes_[node].replay.write_to(data, what, chance_);
 }
 
+/// Whether a process of its own lives through this.
+template <class F>
+static bool is_survived(F&& work) {
+  const auto child = fork();
+  TALLYMESH_INVARIANT(child >= 0);
+  if (child == 0) {
+    for (const auto ending : {SIGABRT, SIGBUS, SIGSEGV})
+      std::signal(ending, SIG_DFL);
+    close(STDERR_FILENO);
+    work();
+    _exit(0);
+  }
+  int status = 0;
+  TALLYMESH_INVARIANT(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status);
+}
+
 void power_cuts::examine(std::uint16_t node, const std::string& store, keep what) {
   auto& copy = nodes_[node].copies.at(store);
   if (const auto done = copy.become(what, chance_); !done) {
@@ -125,11 +145,20 @@ void power_cuts::examine(std::uint16_t node, const std::string& store, keep what
   }
   if (!what_.erased.empty() && now_us_ >= what_.erased_us && copy.holds(what_.erased))
     found_.kept_payloads.push_back(store + " holds what was erased" + where(node));
-  if (store == "ledger") look_at_ledger(node, copy.directory(), what);
-  if (store == "batches") look_at_batches(node, copy.directory(), what);
-  if (store == "votes") look_at_votes(node, copy.directory(), what);
-  if (what == keep::none) start_node(node);
+  // All and none are what a commit left; parts may be no store at all.
+  if (what_.bent && what == keep::some && !is_survived([&] { look_at(node, store, what); }))
+    found_.damaged_stores.push_back(store + " ends who opens it" + where(node));
+  else
+    look_at(node, store, what);
   ++examined_;
+}
+
+void power_cuts::look_at(std::uint16_t node, const std::string& store, keep what) {
+  const auto& directory = nodes_[node].copies.at(store).directory();
+  if (store == "ledger") look_at_ledger(node, directory, what);
+  if (store == "batches") look_at_batches(node, directory, what);
+  if (store == "votes") look_at_votes(node, directory, what);
+  if (what == keep::none) start_node(node);
 }
 
 // --- ledger

@@ -30,6 +30,8 @@ struct power_recording {
   std::vector<acknowledgement> acknowledged; ///< in order of time
   std::string erased;                        ///< was in a row that was erased
   std::int64_t erased_us = 0;                ///< every node had signed so by then
+  /// Records were left out or moved: a store may be damaged so that LMDB ends the process.
+  bool bent = false;
 
   const signing_domain& domain() const { return keys.front().domain; }
 };
@@ -90,6 +92,7 @@ private:
   };
 
   void examine(std::uint16_t node, const std::string& store, keep what);
+  void look_at(std::uint16_t node, const std::string& store, keep what);
   void look_at_ledger(std::uint16_t node, const std::filesystem::path& where, keep what);
   void look_at_batches(std::uint16_t node, const std::filesystem::path& where, keep what);
   void look_at_votes(std::uint16_t node, const std::filesystem::path& where, keep what);

@@ -108,6 +108,7 @@ power_cuts::findings examine_bent(const power_recording& bent, F&& enough) {
 template <class F>
 power_recording without(F&& left_out) {
   auto bent = shared().made.what;
+  bent.bent = true;
   const auto began_us = bent.acknowledged.front().at_us;
   for (auto& log : bent.logs)
     std::erase_if(log,
