@@ -5,7 +5,7 @@
 namespace tallymesh::simulation {
 
 adversary::adversary(surroundings home, random_source chance)
-    : home_(std::move(home)), chance_(chance) {
+    : home_(std::move(home)), chance_(chance), malice_(mix(chance.next())) {
   const auto& genesis = home_.genesis;
   by_digest_[genesis->id] = genesis;
   blocks_[0].push_back(genesis);
@@ -389,6 +389,7 @@ void adversary::react_to(const block_ptr& x) {
     if (chance_.chance(500)) cast(self, item_kind::notarize, x->content.view, x->id, 600);
     if (chance_.chance(150)) cast(self, item_kind::finalize, x->content.view, x->id, 500);
     if (chance_.chance(150)) cast(self, item_kind::nullify, x->content.view, digest{}, 500);
+    if (does(each, strategy::rogue) && !has(x->leader) && malice_.chance(20)) forge(self, x);
   }
 }
 
@@ -501,6 +502,41 @@ std::vector<certificate> adversary::justify(const block& content) {
   return said;
 }
 
+/// Results that nobody got, heights that are not the next, and accusations of its own making.
+void adversary::falsify(const member& x, block& content) {
+  if (malice_.chance(500)) {
+    const auto whole = content.executed;
+    if (content.executed.height > 0 && malice_.chance(500)) --content.executed.height;
+    for (auto& each : content.executed.execution.raw)
+      each = static_cast<std::uint8_t>(malice_.next());
+    const auto drawn = content.executed.execution.raw.front();
+    if (drawn < 80) {
+      content.executed = whole;
+      content.height += drawn % 3 == 0 ? 2 : 1;
+    }
+    return;
+  }
+  auto first = x.keys.make(item_kind::nullify, content.view, {});
+  auto second = x.keys.make(item_kind::finalize, content.view, content.parent);
+  if (malice_.chance(700)) // of somebody else, whose signature this is not
+    first.signer = second.signer =
+        static_cast<node_index>(malice_.below(home_.nodes.size + 1u));
+  content.contradictions.push_back({first, second});
+}
+
+/// A block of its own making in the name of whoever leads the view, with a signature that is
+/// not the leader's.
+void adversary::forge(node_index self, const block_ptr& honest) {
+  auto content = honest->content;
+  content.time_ms += 1;
+  auto made = *seal(members_.at(self).keys, std::move(content));
+  made.leader = honest->leader;
+  home_.count(fault::rogue_proposal);
+  send_some(self,
+            proposal{std::make_shared<const sealed_block>(made), justify(honest->content)},
+            700);
+}
+
 void adversary::propose(node_index self, member& x, view_number view) {
   const auto parent = pick_parent(view);
   const auto* below = cut_after(parent->id);
@@ -515,6 +551,7 @@ void adversary::propose(node_index self, member& x, view_number view) {
   if (chance_.chance(50)) content.executed = {content.height, random_digest()};
   content.time_ms = std::max(parent->content.time_ms, home_.wall_ms());
   if (chance_.chance(50)) content.time_ms += chance_.chance(500) ? 10'000'000 : -20'000'000;
+  if (malice_.chance(60)) falsify(x, content);
   const auto made = seal(x.keys, std::move(content));
   home_.count(fault::rogue_proposal);
   home_.note([&] {

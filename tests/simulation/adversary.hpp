@@ -94,6 +94,8 @@ private:
   // rogue proposals
   void propose_if_leading();
   void propose(node_index self, member& x, view_number view);
+  void falsify(const member& x, block& content);
+  void forge(node_index self, const block_ptr& honest);
   block_ptr pick_parent(view_number below);
   const full_cut* cut_after(const digest& block);
   std::vector<lane_tip> build_cut(const full_cut& below);
@@ -106,6 +108,7 @@ private:
 
   surroundings home_;
   random_source chance_;
+  random_source malice_; ///< for falsify and forge; shifts no other draw of a run without them
   std::map<node_index, member> members_;
   bool active_ = true;
   std::unordered_set<std::uint64_t> seen_;
