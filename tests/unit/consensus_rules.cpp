@@ -4,6 +4,7 @@
 #include "messages/receipt.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <set>
 
 using namespace tallymesh;
 using namespace tallymesh::consensus;
@@ -91,6 +92,9 @@ struct subject {
       ++verified;
       return by(who, what, x);
     };
+    // As the vote log has them in a view: votes, proposal, block, certificate.
+    std::stable_sort(disk.begin(), disk.end(),
+                     [](const auto& a, const auto& b) { return a.index() < b.index(); });
     it.emplace(chosen, recovered{tip(), disk, observe_only});
     tell(started{});
     for (node_index i = 0; i < 4; ++i)
@@ -197,6 +201,34 @@ BOOST_AUTO_TEST_CASE(s6_after_a_restart_a_leader_has_the_same_proposal_and_makes
   BOOST_TEST((sent == std::vector{before}));
 }
 
+BOOST_AUTO_TEST_CASE(s6_a_leader_that_gave_up_its_view_proposes_nothing_in_it) {
+  subject leader(first_leader);
+  leader.tell(work_changed{{tip_of(0, 1)}});
+  BOOST_TEST_REQUIRE(leader.effects<build_cut>().size() == 1u);
+  leader.after_ms(2 * delta_ms);
+  BOOST_TEST_REQUIRE(leader.voted(item_kind::nullify));
+  leader.tell(cut_built{leader.genesis->id, {tip_of(0, 1)}});
+  BOOST_TEST(leader.said<proposal>().empty());
+  leader.boot();
+  leader.tell(work_changed{{tip_of(0, 1)}});
+  BOOST_TEST(leader.effects<build_cut>().empty());
+}
+
+BOOST_AUTO_TEST_CASE(s6_a_proposal_comes_with_the_certificates_that_it_rests_on) {
+  subject leader(nodes.leader(3));
+  const auto parent = block_after(leader.genesis, 1, {tip_of(0, 1)});
+  const auto notarization = certified(item_kind::notarize, 1, parent->id);
+  const auto nullification = certified(item_kind::nullify, 2);
+  leader.propose(parent);
+  leader.hear(leader.other(), notarization).hear(leader.other(), nullification);
+  leader.tell(work_changed{{tip_of(1, 1)}}).tell(cut_built{parent->id, {tip_of(1, 1)}});
+  const auto said = leader.said<proposal>();
+  BOOST_TEST_REQUIRE(said.size() == 1u);
+  BOOST_TEST_REQUIRE(said[0].justification.size() == 2u);
+  BOOST_TEST((said[0].justification[0].block == notarization.block));
+  BOOST_TEST((said[0].justification[1].view == nullification.view));
+}
+
 BOOST_AUTO_TEST_CASE(s7_a_good_proposal_is_notarized_once_its_batches_are_stored) {
   subject node(not_first_leader);
   const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
@@ -219,6 +251,20 @@ BOOST_AUTO_TEST_CASE(s7_2_a_proposal_that_the_leader_did_not_sign_is_nothing) {
   node.propose(std::make_shared<const sealed_block>(forged));
   BOOST_TEST(!node.voted(item_kind::notarize));
   node.propose(good);
+  BOOST_TEST(node.voted(item_kind::notarize));
+}
+
+BOOST_AUTO_TEST_CASE(s7_4_a_proposal_whose_parent_is_not_notarized_gets_no_vote) {
+  const auto self = nodes.leader(2) == 0 ? node_index{1} : node_index{0};
+  subject node(self);
+  const auto parent = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(parent);
+  node.hear(node.other(), certified(item_kind::nullify, 1)); // moves on, and not by the parent
+  const auto block = block_after(parent, 2, {tip_of(1, 1)});
+  node.propose(block);
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  node.hear(node.other(), certified(item_kind::notarize, 1, parent->id));
+  if (!node.effects<require_batches>().empty()) node.tell(batches_ready{block->id});
   BOOST_TEST(node.voted(item_kind::notarize));
 }
 
@@ -247,9 +293,49 @@ BOOST_AUTO_TEST_CASE(s7_6_a_proposal_that_can_never_be_valid_is_answered_by_null
   BOOST_TEST(wrong([](block& x) { x.time_ms = wall_ms + 3'600'000; }));
   BOOST_TEST(wrong([](block& x) { x.cut[0].seq = 10'000; }));
   BOOST_TEST(wrong([](block& x) { x.cut = {tip_of(9, 1)}; }));
+  BOOST_TEST(wrong([](block& x) { x.executed.height = 1; })); // its own
   BOOST_TEST(
       wrong([](block& x) { x.executed.execution.raw[0] ^= 1; })); // another result at height 0
   BOOST_TEST(!wrong([](block&) {}));
+}
+
+BOOST_AUTO_TEST_CASE(s7_6_a_cut_that_falls_below_its_parents_is_answered_by_nullify) {
+  const auto self = nodes.leader(2) == 0 ? node_index{1} : node_index{0};
+  const auto answered_by = [&](std::uint64_t seq) {
+    subject node(self);
+    const auto parent = block_after(node.genesis, 1, {tip_of(0, 5)});
+    node.propose(parent);
+    node.hear(node.other(), certified(item_kind::notarize, 1, parent->id));
+    node.propose(block_after(parent, 2, {tip_of(0, seq)}));
+    return std::pair{node.voted(item_kind::notarize), node.voted(item_kind::nullify)};
+  };
+  BOOST_TEST((answered_by(6) == std::pair{true, false}));
+  BOOST_TEST((answered_by(5) == std::pair{false, true}));
+  BOOST_TEST((answered_by(4) == std::pair{false, true}));
+}
+
+BOOST_AUTO_TEST_CASE(s7_a_block_that_is_missing_is_asked_of_one_after_the_other) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  std::set<node_index> asked;
+  const auto note_asked = [&] {
+    for (const auto& each : node.effects<send>())
+      if (std::holds_alternative<fetch_block>(each.message)) asked.insert(each.to);
+  };
+  node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+  note_asked();
+  for (int i = 0; i < 3; ++i) {
+    node.after_ms(delta_ms);
+    note_asked();
+  }
+  BOOST_TEST(asked.size() == 3u);
+  auto forged = *block;
+  forged.signed_by.raw[0] ^= 1;
+  const auto before = node.it->look().blocks_held;
+  node.hear(node.other(), fetched_block{std::make_shared<const sealed_block>(forged)});
+  BOOST_TEST(node.it->look().blocks_held == before); // not signed by its leader
+  node.hear(node.other(), fetched_block{block});
+  BOOST_TEST(node.it->look().blocks_held == before + 1);
 }
 
 BOOST_AUTO_TEST_CASE(s7_3_s8_who_nullified_a_view_does_not_notarize_in_it) {
@@ -382,6 +468,18 @@ BOOST_AUTO_TEST_CASE(s11_without_work_there_are_no_votes_no_proposals_and_nothin
   BOOST_TEST(!node.it->look().pending);
 }
 
+BOOST_AUTO_TEST_CASE(s11_a_notarized_block_is_work_only_if_it_orders_something) {
+  for (const bool orders : {false, true}) {
+    subject node(not_first_leader);
+    node.hear(first_leader, vote_of(first_leader, item_kind::nullify, 1)); // finalizes nothing
+    const auto block = block_after(
+        node.genesis, 1, orders ? std::vector{tip_of(0, 1)} : std::vector<lane_tip>{});
+    node.propose(block);
+    node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+    BOOST_TEST(node.it->look().pending == orders);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(
     s12_work_without_a_proposal_is_nullified_after_two_deltas_and_with_one_after_three) {
   for (const bool proposed : {false, true}) {
@@ -402,11 +500,84 @@ BOOST_AUTO_TEST_CASE(
   }
 }
 
+namespace {
+std::int64_t wait_for_nullify_ms(subject& node, view_number view) {
+  for (std::int64_t ms = 0; ms < 100 * delta_ms; ms += 50) {
+    for (node_index i = 0; i < 3; ++i)
+      node.hear(node.other(i), status{view, 0, 0, true}); // nobody is silent (S13)
+    node.after_ms(50);
+    if (node.voted(item_kind::nullify)) return ms + 50;
+  }
+  return 0;
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(s12_each_view_given_up_in_a_row_makes_the_next_wait_longer) {
+  subject node(not_first_leader);
+  node.tell(work_changed{{tip_of(0, 1)}});
+  const auto first = wait_for_nullify_ms(node, 1);
+  node.hear(node.other(), certified(item_kind::nullify, 1));
+  const auto second = wait_for_nullify_ms(node, 2);
+  BOOST_TEST(first == 2 * delta_ms);
+  BOOST_TEST(second >= 3 * delta_ms);
+}
+
+BOOST_AUTO_TEST_CASE(s12_the_wait_grows_to_25_times_and_a_finalization_ends_that) {
+  subject node(not_first_leader);
+  node.tell(work_changed{{tip_of(0, 2)}});
+  std::vector<std::int64_t> waits;
+  view_number view = 1;
+  for (; view <= 12; ++view) {
+    waits.push_back(wait_for_nullify_ms(node, view));
+    node.hear(node.other(), certified(item_kind::nullify, view));
+  }
+  BOOST_TEST(waits[0] == 2 * delta_ms);
+  BOOST_TEST(waits[11] == 25 * 2 * delta_ms);
+  const auto block = block_after(node.genesis, view, {tip_of(0, 1)});
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::finalize, view, block->id));
+  BOOST_TEST(node.it->look().pending);
+  BOOST_TEST(wait_for_nullify_ms(node, view + 1) == 2 * delta_ms);
+}
+
 BOOST_AUTO_TEST_CASE(s13_a_leader_whose_link_is_down_is_skipped_at_once) {
   subject node(not_first_leader);
   node.tell(peer_down{first_leader});
   node.tell(work_changed{{tip_of(0, 1)}});
   BOOST_TEST(node.voted(item_kind::nullify));
+}
+
+BOOST_AUTO_TEST_CASE(s13_who_hears_nobody_takes_no_leader_for_silent) {
+  subject node(not_first_leader);
+  for (node_index i = 0; i < 3; ++i)
+    node.tell(peer_down{node.other(i)});
+  node.tell(work_changed{{tip_of(0, 1)}});
+  BOOST_TEST(!node.voted(item_kind::nullify));
+  node.after_ms(2 * delta_ms);
+  BOOST_TEST(node.voted(item_kind::nullify));
+}
+
+BOOST_AUTO_TEST_CASE(s14_a_new_link_hears_the_status_at_once) {
+  subject node(not_first_leader);
+  node.tell(peer_up{node.other()});
+  const auto sent = node.effects<send>();
+  BOOST_TEST_REQUIRE(sent.size() == 1u);
+  BOOST_TEST(sent[0].to == node.other());
+  BOOST_TEST(std::holds_alternative<status>(sent[0].message));
+}
+
+BOOST_AUTO_TEST_CASE(s14_who_gave_up_a_view_says_so_again_while_there_is_work) {
+  subject node(not_first_leader);
+  node.tell(work_changed{{tip_of(0, 1)}});
+  node.after_ms(2 * delta_ms);
+  BOOST_TEST_REQUIRE(node.voted(item_kind::nullify));
+  node.after_ms(2 * delta_ms - 1);
+  BOOST_TEST(!node.voted(item_kind::nullify));
+  node.after_ms(1);
+  BOOST_TEST(node.voted(item_kind::nullify));
+  node.tell(work_changed{});
+  node.after_ms(2 * delta_ms);
+  BOOST_TEST(!node.voted(item_kind::nullify));
 }
 
 BOOST_AUTO_TEST_CASE(s14_a_peer_that_lags_gets_what_it_lacks_once_a_delta) {
@@ -426,6 +597,52 @@ BOOST_AUTO_TEST_CASE(s14_a_peer_that_lags_gets_what_it_lacks_once_a_delta) {
   BOOST_TEST(pushed({1, 0, 0, false}) == 1u);
 }
 
+namespace {
+/// What `node` pushes to a peer of this status.
+template <class T>
+std::vector<T> pushed(subject& node, const status& theirs) {
+  node.hear(node.other(), theirs);
+  std::vector<T> found;
+  for (const auto& each : node.effects<send>())
+    if (const auto* x = std::get_if<T>(&each.message)) found.push_back(*x);
+  return found;
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(s14_a_peer_that_lacks_the_finalization_gets_it) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::finalize, 1, block->id));
+  const auto sent = pushed<certificate>(node, {2, 0, 0, false});
+  BOOST_TEST_REQUIRE(sent.size() == 1u);
+  BOOST_TEST((sent[0].kind == item_kind::finalize && sent[0].block == block->id));
+  node.after_ms(delta_ms);
+  BOOST_TEST(pushed<certificate>(node, {2, 1, 1, false}).empty());
+}
+
+BOOST_AUTO_TEST_CASE(s14_a_peer_with_work_gets_the_own_votes_again) {
+  subject node(not_first_leader);
+  node.propose(block_after(node.genesis, 1, {tip_of(0, 1)}));
+  BOOST_TEST(node.voted(item_kind::notarize));
+  const auto sent = pushed<vote>(node, {1, 0, 0, true});
+  BOOST_TEST_REQUIRE(sent.size() == 1u);
+  BOOST_TEST((sent[0].kind == item_kind::notarize && sent[0].signer == node.self));
+}
+
+BOOST_AUTO_TEST_CASE(s14_a_peer_that_sees_no_work_gets_the_notarization_that_is_work) {
+  subject node(not_first_leader);
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+  BOOST_TEST(node.it->look().pending);
+  const auto sent = pushed<certificate>(node, {2, 0, 0, false}); // it nullified view 1
+  BOOST_TEST_REQUIRE(sent.size() == 1u);
+  BOOST_TEST((sent[0].kind == item_kind::notarize && sent[0].block == block->id));
+  node.after_ms(delta_ms);
+  BOOST_TEST(pushed<certificate>(node, {2, 0, 0, true}).empty());
+}
+
 BOOST_AUTO_TEST_CASE(s16_a_node_without_its_vote_log_follows_and_never_votes) {
   subject node(not_first_leader);
   node.boot(true);
@@ -436,6 +653,37 @@ BOOST_AUTO_TEST_CASE(s16_a_node_without_its_vote_log_follows_and_never_votes) {
   if (node.effects<deliver>().empty()) node.tell(batches_ready{block->id});
   BOOST_TEST(node.effects<deliver>().size() == 1u);
   BOOST_TEST(node.said<vote>().empty());
+}
+
+BOOST_AUTO_TEST_CASE(s16_what_was_voted_for_is_the_first_proposal_after_a_restart_too) {
+  subject node(not_first_leader);
+  node.propose(block_after(node.genesis, 1, {tip_of(0, 1)}));
+  BOOST_TEST_REQUIRE(node.voted(item_kind::notarize));
+  node.boot();
+  node.propose(block_after(node.genesis, 1, {tip_of(1, 1)}));
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  BOOST_TEST(node.effects<observed>().size() == 1u); // two proposals of one leader
+}
+
+BOOST_AUTO_TEST_CASE(s16_a_lone_node_counts_its_stored_votes_after_a_restart) {
+  settings chosen;
+  chosen.nodes = validator_set::make(domain.chain, domain.epoch, 1);
+  chosen.keys = keyed(0);
+  const ledger_tip tip{
+      genesis_block(domain), {lane_tip{}}, genesis_execution(domain.chain), std::nullopt};
+  std::vector<record> votes; // what a crash before the certificates leaves
+  machine before(chosen, {tip, {}, false});
+  before.handle({{1000, wall_ms}, started{}});
+  before.handle({{1000, wall_ms}, work_changed{{tip_of(0, 1)}}});
+  for (const auto& each :
+       before.handle({{1001, wall_ms}, cut_built{tip.block->id, {tip_of(0, 1)}}}))
+    if (const auto* kept = std::get_if<persist>(&each))
+      for (const auto& x : kept->records)
+        if (!std::holds_alternative<certificate>(x)) votes.push_back(x);
+  BOOST_TEST_REQUIRE(before.look().finalized_view == 1u);
+  machine after(chosen, {tip, votes, false});
+  after.handle({{2000, wall_ms}, started{}});
+  BOOST_TEST(after.look().finalized_view == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(s17_a_range_is_taken_only_if_it_links_to_a_certified_block) {
@@ -453,6 +701,11 @@ BOOST_AUTO_TEST_CASE(s17_a_range_is_taken_only_if_it_links_to_a_certified_block)
   BOOST_TEST(!takes(
       [](auto& x, auto& genesis) { x.blocks[0] = block_after(genesis, 1, {tip_of(2, 1)}); }));
   BOOST_TEST(!takes([](auto& x, auto&) { x.blocks.pop_back(); }));
+  BOOST_TEST(!takes([](auto& x, auto&) {
+    auto forged = *x.blocks[0];
+    forged.signed_by.raw[0] ^= 1;
+    x.blocks[0] = std::make_shared<const sealed_block>(forged);
+  }));
 }
 
 namespace {
@@ -498,6 +751,19 @@ BOOST_AUTO_TEST_CASE(s17_who_has_just_served_a_range_is_not_asked_before_it_woul
   BOOST_TEST((asked_for_a_range(node) == second));
 }
 
+BOOST_AUTO_TEST_CASE(s17_who_did_not_answer_is_asked_again_only_when_it_says_its_height_again) {
+  subject node(not_first_leader);
+  const auto liar = node.other();
+  node.hear(liar, status{50, 49, 49, false});
+  BOOST_TEST_REQUIRE((asked_for_a_range(node) == liar));
+  for (int i = 0; i < 20; ++i) {
+    node.after_ms(4 * delta_ms);
+    BOOST_TEST(!asked_for_a_range(node).has_value());
+  }
+  node.hear(liar, status{50, 49, 49, false});
+  BOOST_TEST((asked_for_a_range(node) == liar));
+}
+
 BOOST_AUTO_TEST_CASE(s17_who_serves_ranges_is_waited_for_rather_than_asking_who_does_not) {
   subject node(not_first_leader);
   const auto chain = chain_on(node.genesis, 2);
@@ -514,6 +780,16 @@ BOOST_AUTO_TEST_CASE(s17_who_serves_ranges_is_waited_for_rather_than_asking_who_
   BOOST_TEST((asked_for_a_range(node) == good));
 }
 
+BOOST_AUTO_TEST_CASE(s17_blocks_that_do_not_link_to_the_certified_one_are_not_held) {
+  subject node(not_first_leader);
+  const auto one = block_after(node.genesis, 1, {tip_of(0, 1)});
+  const auto two = block_after(one, 3, {tip_of(1, 1)});
+  const auto before = node.it->look().blocks_held;
+  node.hear(node.other(), fetched_range{{block_after(node.genesis, 1, {tip_of(2, 1)}), two},
+                                        certified(item_kind::finalize, 3, two->id)});
+  BOOST_TEST(node.it->look().blocks_held == before);
+}
+
 BOOST_AUTO_TEST_CASE(s18_two_contradicting_votes_of_one_node_are_evidence_once) {
   subject node(not_first_leader);
   const auto liar = node.other();
@@ -527,6 +803,19 @@ BOOST_AUTO_TEST_CASE(s18_two_contradicting_votes_of_one_node_are_evidence_once) 
   BOOST_TEST(node.effects<observed>().size() == 1u);
   node.hear(liar, vote_of(liar, item_kind::notarize, 1, digest_of("c")));
   BOOST_TEST(node.effects<observed>().empty());
+}
+
+BOOST_AUTO_TEST_CASE(s18_a_vote_that_only_a_certificate_shows_is_evidence_too) {
+  subject node(not_first_leader);
+  const auto digest_of = [](std::string_view text) {
+    return hash(digest_kind::block, as_bytes(text));
+  };
+  const auto liar = node.other();
+  node.hear(liar, vote_of(liar, item_kind::notarize, 1, digest_of("a")));
+  node.hear(node.other(1), certified(item_kind::notarize, 1, digest_of("b"), node.self));
+  const auto shown = node.effects<observed>();
+  BOOST_TEST_REQUIRE(shown.size() == 1u);
+  BOOST_TEST(shown[0].what.first.signer == liar);
 }
 
 namespace {

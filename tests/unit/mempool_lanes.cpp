@@ -391,6 +391,37 @@ BOOST_AUTO_TEST_CASE(
   BOOST_TEST(!node.alarm_ms.has_value());
 }
 
+BOOST_AUTO_TEST_CASE(who_comes_back_is_shown_the_proof_of_a_fork_again) {
+  subject node(4);
+  const auto ours = batch_of(1, 1, {}, 1), theirs = batch_of(1, 1, {}, 2);
+  node.hear_batch(ours);
+  node.hear_batch(theirs);
+  const auto shown = [&] {
+    return sent<fetched_batches>(node.hear(2, have_message{{theirs->tip()}})).size();
+  };
+  BOOST_TEST(shown() > 0u);
+  BOOST_TEST(shown() == 0u); // not twice in a short time
+  node.handle(peer_down{2});
+  node.handle(peer_up{2}); // it may have been started anew, and have forgotten
+  BOOST_TEST(shown() > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(after_a_restart_a_fork_on_disk_is_no_work) {
+  subject node(4);
+  const auto ours = batch_of(1, 1, {}, 1), theirs = batch_of(1, 1, {}, 2);
+  recovered from{empty_cut(4), {}};
+  for (const auto& each : {ours, theirs})
+    from.stored.push_back({each->tip(), each->content.parent, each->body.size(),
+                           each->content.operations.size(), each->signed_by});
+  node.here = std::make_unique<machine>(node.chosen, std::move(from));
+  node.handle(started{});
+  for (const node_index peer : {1, 2})
+    for (const auto& each : {ours, theirs})
+      node.hear(peer, have_message{{each->tip()}});
+  BOOST_TEST(node.here->look().lanes[1].forked);
+  BOOST_TEST(node.here->look().lanes[1].available.seq == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(a_lane_known_to_be_forked_does_not_keep_the_node_awake) {
   subject node(4);
   node.hear_batch(batch_of(1, 1, {}, 1));
