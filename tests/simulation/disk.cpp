@@ -91,7 +91,11 @@ void model_disk::lose_vote_log() {
 
 consensus::recovered model_disk::recover_agreement() const {
   const auto& last = ledger_.back();
-  return {{last.block, last.cut, last.execution, last.finalization}, records_, vote_log_lost_};
+  auto in_order = records_; // as the vote log has them: by view, then by kind
+  std::stable_sort(in_order.begin(), in_order.end(), [](const auto& a, const auto& b) {
+    return std::pair{view_of(a), a.index()} < std::pair{view_of(b), b.index()};
+  });
+  return {{last.block, last.cut, last.execution, last.finalization}, in_order, vote_log_lost_};
 }
 
 mempool::recovered model_disk::recover_lanes() const {
