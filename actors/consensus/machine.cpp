@@ -463,8 +463,7 @@ bool machine::add_certificate(const certificate& x, bool verified) {
   check_consistent(x.view, at);
   // S15: what clears a view is stored before anything beyond that view is signed.
   const bool clears = x.kind == item_kind::finalize ? x.view >= frontier_ : !was_cleared;
-  if (clears && settings_.without != settings::mutation::forget_certificates)
-    emit(persist{{x}});
+  if (clears) emit(persist{{x}});
   if (x.kind == item_kind::finalize && x.view > finalized_view_) {
     finalized_view_ = x.view;
     finalized_block_ = x.block;
@@ -500,8 +499,8 @@ void machine::cast(item_kind kind, view_number view, const digest& block,
     stored.records.emplace_back(kept_block{keep->block});
     find_block(block)->persisted = true;
   }
-  if (settings_.without != settings::mutation::forget_votes) stored.records.emplace_back(own);
-  if (!stored.records.empty()) emit(std::move(stored));
+  stored.records.emplace_back(own);
+  emit(std::move(stored));
   emit(broadcast{own});
   add_vote(own);
 }
@@ -613,7 +612,6 @@ bool machine::parent_is_certified(const block& content) const {
 
 /// S7.5: every view between the parent's and this one is nullified.
 bool machine::gap_is_nullified(const block& content) const {
-  if (settings_.without == settings::mutation::gap_rule) return true;
   for (auto view = content.parent_view + 1; view < content.view; ++view) {
     const auto* at = find_view(view);
     if (!at || !at->nullification) return false;
@@ -705,8 +703,7 @@ bool machine::try_nullify() {
     }
     return false;
   }
-  if (voted(item_kind::finalize, view) && settings_.without != settings::mutation::never_both)
-    return false;
+  if (voted(item_kind::finalize, view)) return false;
   const bool leader_gave_up = at && at->nullify.contains(settings_.nodes.leader(view));
   const bool expired = work_since_ms_ && now_.monotonic_ms >= nullify_deadline(); // S12
   // f+1 gave up, so an honest one did: whoever lacks its work joins, and no view is stuck
@@ -726,8 +723,7 @@ bool machine::try_finalize() {
     if (at->second.notarization) open.push_back(at->first);
   for (const auto view : open) {
     if (voted(item_kind::finalize, view)) continue;
-    if (voted(item_kind::nullify, view) && settings_.without != settings::mutation::never_both)
-      continue;
+    if (voted(item_kind::nullify, view)) continue;
     const auto& at = view_at(view);
     const auto& notarization = *at.notarization;
     // S18: an equivocating leader's other block may carry the quorum; who notarized the first
@@ -1022,7 +1018,6 @@ void machine::send_status() { // S14
 /// S14: at most one push a peer a Δ, and none to a peer that lacks nothing.
 void machine::push_to(node_index index, const status& theirs) {
   auto& peer = peers_[index];
-  if (settings_.without == settings::mutation::no_status_push) return;
   if (peer.pushed_ms != 0 && now_.monotonic_ms < peer.pushed_ms + settings_.delta_ms) return;
   const auto before = out_.size();
   if (theirs.finalized_view < finalized_view_ && last_finalization_)

@@ -23,16 +23,6 @@ struct settings {
   std::int64_t clock_tolerance_ms =
       30'000;                          ///< how far ahead of the own clock a block's time may be
   std::size_t undelivered_blocks = 64; ///< final blocks handed over and not yet executed
-  /// One rule switched off, so that tests can show that the simulator notices. None in a node.
-  enum class mutation {
-    none,
-    gap_rule,
-    never_both,
-    forget_votes,
-    forget_certificates,
-    no_status_push
-  };
-  mutation without = mutation::none;
 };
 
 using tallymesh::kept_block;

@@ -3,9 +3,11 @@
 #define BOOST_TEST_MODULE faults_bite
 #include "tests/faults/failure.hpp"
 #include "tests/faults/language/parser.hpp"
+#include "tests/simulation/mutants/rules.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <stdlib.h>
 
@@ -26,12 +28,23 @@ script read(const std::string& name) {
   return std::move(*made);
 }
 
-simulated_summary run_seeds(const script& what, mutation without, std::uint64_t seeds) {
+/// Machines lack the rule as long as it lives.
+struct without {
+  explicit without(tallymesh::rule what) { tallymesh::left_out = what; }
+  ~without() { tallymesh::left_out = tallymesh::rule::none; }
+  without(const without&) = delete;
+  without& operator=(const without&) = delete;
+};
+
+/// What a rule is good for must show in what comes of it, not in the order of effects.
+constexpr bool check_order = false;
+
+simulated_summary run_seeds(const script& what, std::uint64_t seeds) {
   simulated_campaign how;
   how.first_seed = 1;
   how.seeds = seeds;
   how.jobs = 2;
-  how.without = without;
+  how.check_order = check_order;
   return run_simulated(what, how);
 }
 
@@ -56,9 +69,9 @@ struct scratch_folder {
 
 BOOST_AUTO_TEST_CASE(the_same_seed_runs_a_script_the_same_way) {
   const auto what = read("leader_killed_minority_cut_off.fault");
-  const auto once = run_simulated(what, simulated_options{3, mutation::none, {}});
-  const auto again = run_simulated(what, simulated_options{3, mutation::none, {}});
-  const auto other = run_simulated(what, simulated_options{4, mutation::none, {}});
+  const auto once = run_simulated(what, simulated_options{3, true, {}});
+  const auto again = run_simulated(what, simulated_options{3, true, {}});
+  const auto other = run_simulated(what, simulated_options{4, true, {}});
   BOOST_TEST(once.trace_digest == again.trace_digest);
   BOOST_TEST(once.trace_digest != other.trace_digest);
   BOOST_TEST(once.acknowledged > 0u);
@@ -66,25 +79,23 @@ BOOST_AUTO_TEST_CASE(the_same_seed_runs_a_script_the_same_way) {
 
 BOOST_AUTO_TEST_CASE(votes_that_are_not_stored_break_a_script_and_little_of_it_is_left) {
   const auto what = read("everything_at_once.fault");
-  const auto broken = run_seeds(what, mutation::forget_votes, 60);
+  std::optional<without> forgetful{std::in_place, tallymesh::rule::s15_vote};
+  const auto broken = run_seeds(what, 60);
   BOOST_REQUIRE(broken.first_failure.has_value());
-  const auto whole =
-      run_simulated(what, simulated_options{broken.first_failure->seed, mutation::none, {}});
-  BOOST_TEST(whole.passed());
-
-  const auto found = reduce_failure(what, *broken.first_failure, mutation::forget_votes);
+  const auto& failed = *broken.first_failure;
+  const auto found = reduce_failure(what, failed, check_order);
   BOOST_TEST_MESSAGE(found.reduced.text());
   BOOST_TEST(acts(found.reduced) < acts(what));
   BOOST_TEST(acts(found.reduced) <= 4u); // of eleven
 
   const scratch_folder scratch;
-  BOOST_REQUIRE(write_failure(scratch.path / "failed", what, *broken.first_failure, found,
-                              mutation::forget_votes)
-                    .has_value());
+  BOOST_REQUIRE(
+      write_failure(scratch.path / "failed", what, failed, found, check_order).has_value());
   const auto again = parse_script(contents(scratch.path / "failed/reduced.fault"), "reduced");
   BOOST_REQUIRE(again.has_value());
-  BOOST_TEST(!run_simulated(*again, simulated_options{again->seed, mutation::forget_votes, {}})
-                  .passed());
+  BOOST_TEST(!run_simulated(*again, simulated_options{again->seed, check_order, {}}).passed());
+  forgetful.reset();
+  BOOST_TEST(run_simulated(what, simulated_options{failed.seed, true, {}}).passed());
   const auto timeline = contents(scratch.path / "failed/timeline.txt");
   BOOST_TEST(timeline.find("script line") != timeline.npos);
   BOOST_TEST(timeline.find("VIOLATION") != timeline.npos);
@@ -92,7 +103,8 @@ BOOST_AUTO_TEST_CASE(votes_that_are_not_stored_break_a_script_and_little_of_it_i
 
 BOOST_AUTO_TEST_CASE(without_status_pushes_a_partition_is_not_healed) {
   const auto what = read("leader_killed_minority_cut_off.fault");
-  BOOST_TEST(run_seeds(what, mutation::no_status_push, 20).failed > 0u);
+  const without pushes(tallymesh::rule::s14_pushes);
+  BOOST_TEST(run_seeds(what, 20).failed > 0u);
 }
 
 namespace {
@@ -114,7 +126,7 @@ constexpr once_failed regressions[] = {
 BOOST_AUTO_TEST_CASE(scripts_pass_with_the_seeds_that_once_failed) {
   for (const auto& each : regressions) {
     const auto result =
-        run_simulated(read(each.script), simulated_options{each.seed, mutation::none, {}});
+        run_simulated(read(each.script), simulated_options{each.seed, true, {}});
     BOOST_TEST(result.passed(),
                each.story << ": " << (result.passed() ? "" : result.findings.front().text));
   }

@@ -19,9 +19,9 @@ bool same_promise(const simulated_outcome& a, const simulated_outcome& b) {
 }
 
 std::optional<simulated_outcome> failing_run(const script& what, const simulated_outcome& like,
-                                             mutation without) {
+                                             bool check_order) {
   for (std::uint64_t i = 0; i < seeds_tried; ++i) {
-    auto one = run_simulated(what, simulated_options{like.seed + i, without, {}});
+    auto one = run_simulated(what, simulated_options{like.seed + i, check_order, {}});
     if (!one.passed() && same_promise(one, like)) return one;
   }
   return std::nullopt;
@@ -54,10 +54,10 @@ std::string verdict_text(const script& what, const simulated_outcome& x) {
 } // namespace
 
 failure_report reduce_failure(const script& what, const simulated_outcome& failed,
-                              mutation without) {
+                              bool check_order) {
   failure_report made{what, failed};
   made.reduced = reduce(what, [&](const script& candidate) {
-    auto shown = failing_run(candidate, failed, without);
+    auto shown = failing_run(candidate, failed, check_order);
     if (shown) made.shown = std::move(*shown);
     return shown.has_value();
   });
@@ -67,13 +67,13 @@ failure_report reduce_failure(const script& what, const simulated_outcome& faile
 
 result<void> write_failure(const std::filesystem::path& folder, const script& what,
                            const simulated_outcome& failed, const failure_report& found,
-                           mutation without) {
+                           bool check_order) {
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   if (code) return make_error(errc::storage, folder.string() + ": " + code.message());
   std::string timeline = "Seconds, who, what. Lines with -- are the script's and the mesh's.\n";
   std::deque<std::string> trace;
-  simulated_options again{found.shown.seed, without, {}};
+  simulated_options again{found.shown.seed, check_order, {}};
   again.trace = [&](std::string_view line) {
     auto readable = count_from_one(line);
     if (tells_the_story(readable)) timeline += readable + '\n';

@@ -15,13 +15,13 @@ struct failure_report {
 };
 
 /// Cuts the script down to the shortest that still breaks the same promise with the seed, or
-/// with one of a few after it.
+/// with one of a few after it. `check_order` as the failed run had it.
 failure_report reduce_failure(const script& what, const simulated_outcome& failed,
-                              mutation without);
+                              bool check_order);
 
 /// script.fault, reduced.fault, verdict.txt, timeline.txt, trace.txt. Errors: storage.
 result<void> write_failure(const std::filesystem::path& folder, const script& what,
                            const simulated_outcome& failed, const failure_report& found,
-                           mutation without);
+                           bool check_order);
 
 } // namespace tallymesh::faults

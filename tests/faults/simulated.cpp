@@ -52,9 +52,7 @@ simulated_outcome run_simulated(const script& what, const simulated_options& how
   simulation::options options;
   options.nodes = what.nodes;
   options.seed = how.seed;
-  options.without = how.without;
-  // What a rule is good for must show in what comes of it, not in the order of effects.
-  options.check_order = how.without == mutation::none;
+  options.check_order = how.check_order;
   options.directed = directing.direction();
   options.trace = how.trace;
   const auto done = simulation::run(options);
@@ -82,7 +80,7 @@ simulated_summary run_simulated(const script& what, const simulated_campaign& ho
       const auto index = next++;
       if (index >= how.seeds) return;
       auto one =
-          run_simulated(what, simulated_options{how.first_seed + index, how.without, {}});
+          run_simulated(what, simulated_options{how.first_seed + index, how.check_order, {}});
       const std::scoped_lock lock(guard);
       ++sum.seeds;
       sum.operations += one.operations;

@@ -83,7 +83,6 @@ struct options {
   std::int64_t duration_ms = 0; ///< of the faulty first part; 0: the seed chooses
   std::uint32_t strategies = strategy::all;
   bool benign_faults = true; ///< loss, partitions, crashes, clocks
-  consensus::settings::mutation without = consensus::settings::mutation::none;
   /// Checks that a send follows its persist. Off, a mutant must be caught by what it brings
   /// about.
   bool check_order = true;

@@ -99,7 +99,6 @@ void world::choose_climate() {
   agreement.nodes = nodes_;
   agreement.delta_ms = delta_ms_;
   agreement.undelivered_blocks = plan_.pick(std::vector<std::size_t>{2, 8, 64});
-  agreement.without = options_.without;
   auto& lanes = lanes_template_;
   lanes.nodes = nodes_;
   lanes.batch_bytes = static_cast<std::size_t>(plan_.between(150, 1500));

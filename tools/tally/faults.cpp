@@ -103,13 +103,11 @@ exit_code keep_failure(const faults_options& chosen, const faults::script& scrip
                        const faults::simulated_outcome& failed) {
   std::cerr << printable(script.file) << ": seed " << failed.seed << ": "
             << printable(verdict_line(failed)) << "\ncutting the script down...\n";
-  const auto found = faults::reduce_failure(script, failed, faults::mutation::none);
+  const auto found = faults::reduce_failure(script, failed, true);
   const auto folder = std::filesystem::path(chosen.keep)
                       / (std::filesystem::path(script.file).stem().string() + "-"
                          + std::to_string(failed.seed));
-  if (const auto written =
-          faults::write_failure(folder, script, failed, found, faults::mutation::none);
-      !written)
+  if (const auto written = faults::write_failure(folder, script, failed, found, true); !written)
     return report(written.error());
   std::cerr << "see " << folder.string() << "/timeline.txt; again: tally faults run "
             << folder.string() << "/reduced.fault\n";

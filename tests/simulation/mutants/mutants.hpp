@@ -1,0 +1,58 @@
+// Meshes whose machines lack one rule, hunted for a seed that shows it. Each hunt is a process
+// of its own, because a machine that finds its own state broken ends its process.
+#pragma once
+
+#include "tests/simulation/mutants/rules.hpp"
+#include "tests/simulation/simulation.hpp"
+
+#include <iosfwd>
+#include <set>
+
+namespace tallymesh::simulation {
+
+struct named_rule {
+  rule what;
+  std::string_view name;
+};
+std::span<const named_rule> all_rules();
+std::string_view to_string(rule x);
+std::optional<rule> rule_named(std::string_view name);
+
+/// Where a mutant is looked for, or was found.
+struct hunt {
+  rule without = rule::none;
+  std::uint16_t nodes = 4;
+  std::uint64_t first_seed = 1, seeds = 1;
+  /// Off: the order of commits and sends is not checked, so that only what it leads to is seen.
+  bool check_order = true;
+};
+struct catch_of {
+  std::uint64_t seed = 0;
+  std::string check; ///< the simulator's, or `invariant`: the machine stopped its process
+  std::string text;
+};
+/// The first seed that fails, if one does.
+std::optional<catch_of> go(const hunt& what);
+
+/// A line of mutants.txt: rule, nodes, seed, whether the order is checked, check.
+struct caught {
+  hunt where; ///< of one seed
+  std::string check;
+};
+std::string line_of(const caught& x);
+
+/// A line `! rule unit test`: what no seed shows, and a test of unit_mutants does.
+struct shown_by_test {
+  rule without = rule::none;
+  std::string test;
+};
+
+/// mutants.txt. A line `! rule why` is of a mutant that no seed shows.
+struct mutant_list {
+  std::vector<caught> seen;
+  std::vector<shown_by_test> by_test;
+  std::set<rule> unseen; ///< those of by_test too
+};
+mutant_list read_list(std::istream& from); ///< throws std::runtime_error that names the line
+
+} // namespace tallymesh::simulation

@@ -1,0 +1,80 @@
+// Every mutant of mutants.txt is caught by its seed and check, and by nothing with all rules
+// there.
+#define BOOST_TEST_MODULE simulation_mutants
+#include "tests/simulation/mutants/mutants.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace tallymesh;
+using namespace tallymesh::simulation;
+
+namespace {
+const mutant_list& list() {
+  static const auto read = [] {
+    std::ifstream file(MUTANTS);
+    BOOST_REQUIRE(file);
+    return read_list(file);
+  }();
+  return read;
+}
+
+/// A case of unit_mutants in a process of its own: a mutant may end it, or go round in circles.
+bool test_passes(const std::string& test, rule without) {
+  std::fflush(nullptr); // or the child would say it again
+  const auto child = fork();
+  BOOST_REQUIRE(child >= 0);
+  if (child == 0) {
+    const rlimit seconds{10, 10};
+    setrlimit(RLIMIT_CPU, &seconds);
+    setenv("LEFT_OUT", std::string(to_string(without)).c_str(), 1);
+    if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr))
+      _exit(3);
+    execl(UNIT_MUTANTS, UNIT_MUTANTS, ("--run_test=" + test).c_str(), nullptr);
+    _exit(3);
+  }
+  int status = 0;
+  BOOST_REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(every_mutant_is_caught_by_the_seed_that_once_caught_it) {
+  for (const auto& each : list().seen) {
+    const auto found = go(each.where);
+    BOOST_TEST(found.has_value(), line_of(each) << ": passes");
+    if (found)
+      BOOST_TEST(found->check == each.check, line_of(each) << ", not " << found->check);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(with_all_rules_the_same_seeds_pass) {
+  for (const auto& each : list().seen) {
+    auto whole = each.where;
+    whole.without = rule::none;
+    const auto found = go(whole);
+    BOOST_TEST(!found.has_value(), "seed " << whole.first_seed << ": " << found->check);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_no_seed_shows_a_unit_test_does) {
+  for (const auto& each : list().by_test) {
+    const auto name = to_string(each.without);
+    BOOST_TEST(!test_passes(each.test, each.without), each.test << " passes without " << name);
+    BOOST_TEST(test_passes(each.test, rule::none), each.test << " fails with all rules");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_rule_is_on_the_list) {
+  auto listed = list().unseen;
+  for (const auto& each : list().seen) {
+    BOOST_TEST(!list().unseen.contains(each.where.without), line_of(each)
+                                                                << ": seen and unseen");
+    listed.insert(each.where.without);
+  }
+  for (const auto& each : all_rules())
+    BOOST_TEST(listed.contains(each.what), each.name << " is not listed");
+}
