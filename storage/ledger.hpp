@@ -67,6 +67,7 @@ struct table_row {
 struct index_entry {
   bytes index_key, row_key, row;
   change_place last;
+  bytes place; ///< give it as `after` to go on behind this entry
 };
 struct index_page {
   std::vector<index_entry> entries;
@@ -82,6 +83,11 @@ struct history_entry {
 struct history_page {
   std::vector<history_entry> entries; ///< newest first
   change_place next; ///< give it as `from` for older ones; height 0: there are none
+};
+
+struct change_page {
+  std::vector<tallymesh::change> changes;
+  std::uint32_t next = 0; ///< give it as `from` to go on; 0: there are no more
 };
 
 /// Up to which of a row's changes its payload is erased: those of earlier blocks, and of this
@@ -159,6 +165,13 @@ public:
   result<stored_block> block(block_height height) const;
   result<tallymesh::execution> execution_of(block_height height) const;
 
+  /// How many operations the block carried out.
+  result<std::uint32_t> operations_of(block_height height) const;
+  /// What the operation at `position` of a block changed, from the block's change `from` on;
+  /// ends behind the change that passes `max_bytes`.
+  result<change_page> changes_of(block_height height, std::uint32_t position,
+                                 std::uint32_t from, std::size_t max_bytes) const;
+
   /// Blocks from `from` on that end at a height with a finalization of its own: the highest
   /// within `max_blocks` and `max_bytes`, or the next one if there is none within.
   result<fetched_range> range(block_height from, std::size_t max_blocks,
@@ -184,12 +197,15 @@ public:
   result<void> walk_entries(
       std::string_view table, std::uint8_t index, const walk_range& wanted,
       const std::function<bool(bytes_view index_key, bytes_view row_key)>& visit) const;
+  /// A page ends behind the entry that passes `max_bytes` of keys and rows, or at `limit`.
   result<index_page> index_scan(std::string_view table, std::uint8_t index, bytes_view prefix,
-                                bytes_view after, std::size_t limit) const;
-  /// The changes of one row, newest first, beginning at `from` (height 0: at its last change).
-  /// not_found if the row never was, or `from` is no change of it.
+                                bytes_view after, std::size_t limit,
+                                std::size_t max_bytes = SIZE_MAX) const;
+  /// The changes of one row, newest first, beginning at `from` (height 0: at its last change);
+  /// ends as a page of an index does. not_found if the row never was, or `from` is no change of
+  /// it.
   result<history_page> history(std::string_view table, bytes_view key, change_place from,
-                               std::size_t limit) const;
+                               std::size_t limit, std::size_t max_bytes = SIZE_MAX) const;
 
   /// For work that needs many reads of one state. While `use` runs, an append that must grow
   /// the map waits, and every other reader behind it: seconds, not minutes. `use` must not read

@@ -105,6 +105,10 @@ block_height end_of_range(const transaction& t, block_height from, std::size_t m
   return end != 0 ? end : next_finalized(t, from);
 }
 
+std::size_t bytes_of(const change& x) {
+  return x.key.size() + (x.before ? x.before->size() : 0) + (x.after ? x.after->size() : 0);
+}
+
 /// The live row that an index entry names.
 stored_row indexed_row(const transaction& t, std::uint16_t table, bytes_view key) {
   const auto whole = row_key(table, key);
@@ -126,15 +130,6 @@ index_entry to_index_entry(bytes_view key, bytes_view value) {
   put_bytes(x.index_key, names.first(stored));
   put_bytes(x.index_key, in.rest);
   put_bytes(x.row_key, names.subspan(stored));
-  return x;
-}
-
-index_entry to_index_entry(const transaction& t, std::uint16_t table, bytes_view key,
-                           bytes_view value) {
-  auto x = to_index_entry(key, value);
-  auto row = indexed_row(t, table, x.row_key);
-  x.row = std::move(*row.row);
-  x.last = row.last;
   return x;
 }
 
@@ -284,6 +279,31 @@ result<execution> ledger::execution_of(block_height height) const {
   return env_->read([&](const read_transaction& t) { return whole_execution(t, height); });
 }
 
+result<std::uint32_t> ledger::operations_of(block_height height) const {
+  return env_->read([&](const read_transaction& t) {
+    return view_execution(t, height).count(part_kind::receipt);
+  });
+}
+
+result<change_page> ledger::changes_of(block_height height, std::uint32_t position,
+                                       std::uint32_t from, std::size_t max_bytes) const {
+  return env_->read([&](const read_transaction& t) {
+    const auto all = view_execution(t, height);
+    change_page page;
+    std::size_t held = 0;
+    for (auto i = from; i < all.count(part_kind::change); ++i) {
+      if (all.position_of(part_kind::change, i) != position) continue;
+      if (held > max_bytes) {
+        page.next = i;
+        break;
+      }
+      page.changes.push_back(all.change_at(i));
+      held += bytes_of(page.changes.back());
+    }
+    return page;
+  });
+}
+
 result<fetched_range> ledger::range(block_height from, std::size_t max_blocks,
                                     std::size_t max_bytes) const {
   return env_->read([&](const read_transaction& t) {
@@ -377,8 +397,8 @@ result<void> ledger::look(const std::function<void(const ledger_view&)>& use) co
 }
 
 result<index_page> ledger::index_scan(std::string_view table, std::uint8_t index,
-                                      bytes_view prefix, bytes_view after,
-                                      std::size_t limit) const {
+                                      bytes_view prefix, bytes_view after, std::size_t limit,
+                                      std::size_t max_bytes) const {
   return env_->read([&](const read_transaction& t) {
     index_page page;
     const auto of = find_table(t, table);
@@ -392,16 +412,19 @@ result<index_page> ledger::index_scan(std::string_view table, std::uint8_t index
     bool more = at.seek(std::max(start, from));
     if (more && !after.empty() && at.key().size() == from.size() && starts_with(at.key(), from))
       more = at.next();
+    std::size_t held = 0;
     for (; more && starts_with(at.key(), start); more = at.next()) {
-      auto entry = to_index_entry(t, of->number, at.key(), at.value());
+      auto entry = to_index_entry(at.key(), at.value());
       if (!starts_with(entry.index_key, prefix)) continue;
-      if (page.entries.size() == limit) {
-        const auto& last = page.entries.back();
-        page.next = index_start(of->number, index, last.index_key);
-        put_bytes(page.next, last.row_key);
-        page.next.erase(page.next.begin(), page.next.begin() + index_prefix_bytes);
+      if (page.entries.size() == limit || held > max_bytes) {
+        page.next = page.entries.back().place;
         break;
       }
+      auto row = indexed_row(t, of->number, entry.row_key);
+      entry.row = std::move(*row.row);
+      entry.last = row.last;
+      put_bytes(entry.place, at.key().subspan(index_prefix_bytes));
+      held += entry.place.size() + entry.row.size();
       page.entries.push_back(std::move(entry));
     }
     return page;
@@ -409,7 +432,7 @@ result<index_page> ledger::index_scan(std::string_view table, std::uint8_t index
 }
 
 result<history_page> ledger::history(std::string_view table, bytes_view key, change_place from,
-                                     std::size_t limit) const {
+                                     std::size_t limit, std::size_t max_bytes) const {
   return env_->read([&](const read_transaction& t) {
     const auto of = find_table(t, table);
     const auto never = [&] {
@@ -423,7 +446,8 @@ result<history_page> ledger::history(std::string_view table, bytes_view key, cha
       from = to_row(whole, *value).last;
     }
     history_page page;
-    for (; from.height != 0 && page.entries.size() < limit;
+    std::size_t held = 0;
+    for (; from.height != 0 && page.entries.size() < limit && held <= max_bytes;
          from = page.entries.back().change.previous) {
       auto entry = read_history(t, from);
       if (entry.change.table != table
@@ -432,6 +456,7 @@ result<history_page> ledger::history(std::string_view table, bytes_view key, cha
         never();
       if (!(entry.change.previous < from))
         fail_damaged(execution_kind, height_key(from.height), "a change that follows itself");
+      held += bytes_of(entry.change);
       page.entries.push_back(std::move(entry));
     }
     page.next = from;

@@ -119,6 +119,10 @@ public:
   bytes_view encoded() const { return encoded_; }
   std::int64_t time_ms() const { return time_ms_; }
   std::uint32_t count(part_kind kind) const { return counts_[static_cast<int>(kind)]; }
+  /// Of the operation that a part belongs to.
+  std::uint32_t position_of(part_kind kind, std::uint32_t index) const {
+    return place_of(kind, index).position;
+  }
   receipt receipt_at(std::uint32_t index) const;
   change change_at(std::uint32_t index) const;
   /// The receipt of the operation at `position` in the block.

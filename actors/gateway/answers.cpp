@@ -25,7 +25,8 @@ response json_answer(std::string body, unsigned status) {
   return out;
 }
 
-void write_receipt(json_out& out, const receipt& x, std::string_view lane_name) {
+void write_receipt(json_out& out, const receipt& x, std::string_view lane_name,
+                   std::size_t events_left_out) {
   out.begin_object().field("id", x.id.hex()).field("status", "finalized");
   out.field("height", x.height).field("position", x.position);
   out.field("lane", lane_name).field("seq", x.seq);
@@ -38,7 +39,9 @@ void write_receipt(json_out& out, const receipt& x, std::string_view lane_name) 
   out.key("events").begin_array();
   for (const auto& each : x.events)
     out.begin_object().field("name", each.name).key("what").typed(each.what).end_object();
-  out.end_array().end_object();
+  out.end_array();
+  if (events_left_out > 0) out.field("events_left_out", events_left_out);
+  out.end_object();
 }
 
 std::string_view name_of(const std::vector<std::string>& nodes, node_index which) {

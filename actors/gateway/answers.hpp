@@ -16,7 +16,9 @@ response problem(const error& why);
 response json_answer(std::string body, unsigned status = 200);
 
 /// `lane_name`: the node whose lane it came in.
-void write_receipt(json_out& out, const receipt& x, std::string_view lane_name);
+/// `events_left_out`: how many events it had beside those that `x` still has.
+void write_receipt(json_out& out, const receipt& x, std::string_view lane_name,
+                   std::size_t events_left_out = 0);
 std::string_view name_of(const std::vector<std::string>& nodes, node_index which);
 
 /// RFC 4648 base64url without padding.

@@ -26,8 +26,8 @@ std::int64_t now_ms() {
 result<void> write_block(json_out& out, const reading_call& from, block_height height) {
   const auto stored = from.node.ledger.block(height);
   if (!stored) return stored.error();
-  const auto done = from.node.ledger.execution_of(height);
-  if (!done) return done.error();
+  const auto operations = from.node.ledger.operations_of(height);
+  if (!operations) return operations.error();
   const auto& block = stored->block->content;
   out.begin_object().field("height", block.height).field("view", block.view);
   out.field("digest", stored->block->id.hex()).field("parent", block.parent.hex());
@@ -49,34 +49,54 @@ result<void> write_block(json_out& out, const reading_call& from, block_height h
   out.end_array().key("executed").begin_object().field("height", block.executed.height);
   out.field("execution", block.executed.execution.hex()).end_object();
   out.field("execution", stored->execution.hex());
-  out.field("operations", done->receipts.size()).end_object();
+  out.field("operations", *operations).end_object();
   return {};
 }
 
-/// Of a trace: only of tables that the reader may read.
-void write_changes(json_out& out, const reading_call& from, const receipt& of,
-                   const std::vector<change>& changes) {
-  out.begin_array();
-  for (const auto& each : changes) {
-    if (each.position != of.position) continue;
-    const auto* table = from.find_table(each.table);
-    if (!table) continue;
-    visible_rows visible(from, *table);
-    if (!visible.possible(each.key)) continue;
-    const auto key = contracts::decode_key(*table, table->key, each.key);
-    out.begin_object().field("table", each.table).key("key");
-    if (key)
-      out.typed(value(*key));
-    else
-      out.null();
-    out.key("before");
-    visible.write(out, each.key, each.before);
-    out.key("after");
-    visible.write(out, each.key, each.after);
-    if (each.before_erased || each.after_erased) out.field("erased", true);
-    out.end_object();
-  }
-  out.end_array();
+void write_change(json_out& out, const contracts::table& of, visible_rows& visible,
+                  const change& x) {
+  const auto key = contracts::decode_key(of, of.key, x.key);
+  out.begin_object().field("table", x.table).key("key");
+  if (key)
+    out.typed(value(*key));
+  else
+    out.null();
+  out.key("before");
+  visible.write(out, x.key, x.before);
+  out.key("after");
+  visible.write(out, x.key, x.after);
+  if (x.before_erased || x.after_erased) out.field("erased", true);
+  out.end_object();
+}
+
+/// Of a trace: only of tables that the reader may read. One operation may change many long
+/// rows, so behind the change that fills the answer the others are only counted; each is in the
+/// history of its row.
+result<void> write_changes(json_out& out, const std::string& body, const reading_call& from,
+                           const receipt& of) {
+  std::uint64_t told = 0, left_out = 0;
+  std::uint32_t next = 0;
+  out.key("changes").begin_array();
+  do {
+    const auto page =
+        from.node.ledger.changes_of(of.height, of.position, next, from.page_bytes);
+    if (!page) return page.error();
+    for (const auto& each : page->changes) {
+      const auto* table = from.find_table(each.table);
+      if (!table) continue;
+      visible_rows visible(from, *table);
+      if (!visible.possible(each.key)) continue;
+      if (told > 0 && body.size() > from.page_bytes) {
+        ++left_out;
+        continue;
+      }
+      write_change(out, *table, visible, each);
+      ++told;
+    }
+    next = page->next;
+  } while (next != 0);
+  out.end_array().field("changes_left_out", left_out);
+  return {};
 }
 
 // --- metrics, in the text format of Prometheus 0.0.4
@@ -198,8 +218,6 @@ response read_trace(const reading_call& from) {
   if (!found) return problem(found.error());
   const auto stored = from.node.ledger.block(found->height);
   if (!stored) return problem(stored.error());
-  const auto done = from.node.ledger.execution_of(found->height);
-  if (!done) return problem(done.error());
   const auto lane = name_of(from.node.nodes, found->lane);
   const auto behind = from.node.operation_of ? from.node.operation_of(*found) : std::nullopt;
   std::string body;
@@ -216,8 +234,8 @@ response read_trace(const reading_call& from) {
     out.text(behind->author + "@" + std::string(lane));
   else
     out.null();
-  out.key("changes");
-  write_changes(out, from, *found, done->changes);
+  if (auto written = write_changes(out, body, from, *found); !written)
+    return problem(written.error());
   out.end_object();
   return json_answer(std::move(body));
 }

@@ -20,8 +20,6 @@ namespace distribution = contracts::distribution;
 constexpr std::string_view table_name = "distribution.deliveries";
 constexpr std::uint64_t usual_page = 100;
 constexpr std::uint64_t longest_wait_ms = 60'000;
-/// A page ends behind the row that passes this, however many rows were asked for.
-constexpr std::size_t usual_page_bytes = std::size_t{4} << 20;
 constexpr std::chrono::milliseconds look_again{100};
 
 /// What a subscriber asks for.
@@ -122,7 +120,7 @@ inbox_page read_inbox(const reading_call& from) {
   for (const auto& each : *rows) {
     const auto delivery = contracts::stored_row(each.row);
     if (text_in(delivery, "node") != from.node.node || taken == page.limit
-        || body.size() > usual_page_bytes
+        || (taken > 0 && body.size() > from.page_bytes)
         || number_in(delivery, "number") > *after + distribution::most_at_once)
       break;
     next = number_in(delivery, "number");
@@ -145,14 +143,15 @@ inbox_page read_inbox(const reading_call& from) {
 
 void service::deliver(const subscriber_ptr& who) {
   const auto contracts = node_.contracts();
-  const auto page = read_inbox({node_, *contracts, who->what, who->who});
+  const auto page = read_inbox({node_, *contracts, who->what, who->who, settings_.page_bytes});
   if (page.is_news && deliveries_.leave(who)) who->answer(page.answer);
 }
 
 /// What an expired or stopped one gets: the page without news.
 void service::end_waiting(const subscriber_ptr& who) {
   const auto contracts = node_.contracts();
-  who->answer(read_inbox({node_, *contracts, who->what, who->who}).answer);
+  who->answer(
+      read_inbox({node_, *contracts, who->what, who->who, settings_.page_bytes}).answer);
 }
 
 void service::read_deliveries(const admitted& what, const answer_function& answer) {

@@ -312,7 +312,8 @@ response service::answer_many(const waiting_request& who, ending how) const {
       busy = busy || line.refused.status == 429;
       write_refused(out, line);
     } else if (line.executed) {
-      write_receipt(out, *line.executed, name_of(node_.nodes, line.executed->lane));
+      write_receipt(out, *line.executed, name_of(node_.nodes, line.executed->lane),
+                    line.events_left_out);
     } else {
       const bool accepted = who.until == wait_for::accepted && line.now == stage::accepted;
       write_state(out, line.id, accepted ? "accepted" : "pending");

@@ -15,6 +15,7 @@ struct reading_call {
   const std::vector<contracts::contract>& contracts;
   const call& what;
   const account& who;
+  std::size_t page_bytes; ///< a list ends behind the entry that passes this
 
   contracts::actor reader() const { return {who.name, node.node, node.tier}; }
   const contracts::table* find_table(std::string_view full_name) const;

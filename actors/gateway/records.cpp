@@ -140,35 +140,73 @@ bytes binding_of(const contracts::table& table, const selection& by) {
   return out;
 }
 
+struct listed_row {
+  bytes key, row;
+  bytes place; ///< where the list goes on behind it
+};
 struct page {
-  std::vector<storage::table_row> rows;
+  std::vector<listed_row> rows;
   bytes next; ///< empty: this was the last
 };
 
-result<page> read_page(const storage::ledger& ledger, const contracts::table& table,
-                       const selection& by, bytes_view after, std::size_t limit) {
+bool starts_with(bytes_view whole, bytes_view prefix) {
+  return whole.size() >= prefix.size()
+         && std::equal(prefix.begin(), prefix.end(), whole.begin());
+}
+
+result<page> read_by_key(const reading_call& from, const contracts::table& table,
+                         bytes_view prefix, bytes_view after, std::size_t limit) {
   page out;
-  if (!by.index) {
-    // One more than asked for says whether there is a next page.
-    auto rows = ledger.rows(table.full_name, after.empty() ? by.prefix : after, limit + 1);
-    if (!rows) return rows.error();
-    out.rows = std::move(*rows);
-    const auto ends = std::find_if(out.rows.begin(), out.rows.end(), [&](const auto& each) {
-      return each.key.size() < by.prefix.size()
-             || !std::equal(by.prefix.begin(), by.prefix.end(), each.key.begin());
-    });
-    out.rows.erase(ends, out.rows.end());
-    if (out.rows.size() <= limit) return out;
-    out.rows.pop_back();
-    out.next = out.rows.back().key;
-    return out;
-  }
-  auto found = ledger.index_scan(table.full_name, *by.index, by.prefix, after, limit);
+  std::size_t held = 0;
+  const auto visit = [&](bytes_view key, const storage::stored_row& row) {
+    if (!starts_with(key, prefix)) return false;
+    const bool is_after = !after.empty() && key.size() == after.size()
+                          && starts_with(key, after); // the walk begins with it
+    if (!row.row || is_after) return true;
+    if (out.rows.size() == limit || held > from.page_bytes) {
+      out.next = out.rows.back().place;
+      return false;
+    }
+    const bytes copied(key.begin(), key.end());
+    out.rows.push_back({copied, *row.row, copied});
+    held += key.size() + row.row->size();
+    return true;
+  };
+  const auto walked = from.node.ledger.walk_rows(
+      table.full_name, {.from = after.empty() ? prefix : after, .to = {}}, visit);
+  if (!walked) return walked.error();
+  return out;
+}
+
+/// Bounded by what is read, which may be more than the reader is shown.
+result<page> read_page(const reading_call& from, const contracts::table& table,
+                       const selection& by, bytes_view after, std::size_t limit) {
+  if (!by.index) return read_by_key(from, table, by.prefix, after, limit);
+  auto found = from.node.ledger.index_scan(table.full_name, *by.index, by.prefix, after, limit,
+                                           from.page_bytes);
   if (!found) return found.error();
+  page out;
   for (auto& each : found->entries)
-    out.rows.push_back({std::move(each.row_key), std::move(each.row), each.last});
+    out.rows.push_back({std::move(each.row_key), std::move(each.row), std::move(each.place)});
   out.next = std::move(found->next);
   return out;
+}
+
+/// Rows as they are written are longer, so the page may end before what was read does. Gives
+/// where the list goes on, empty at its end; none: a key is damaged.
+std::optional<bytes> write_rows(json_out& out, const std::string& body,
+                                const reading_call& from, const contracts::table& table,
+                                const page& read) {
+  visible_rows visible(from, table);
+  for (const auto& each : read.rows) {
+    const auto row = visible.seen(each.key, each.row);
+    if (!row) continue;
+    out.begin_object().key("key");
+    if (!write_key(out, table, each.key)) return std::nullopt;
+    out.key("row").typed(*row).end_object();
+    if (body.size() > from.page_bytes && &each != &read.rows.back()) return each.place;
+  }
+  return read.next;
 }
 
 } // namespace
@@ -236,25 +274,18 @@ response read_rows(const reading_call& from) {
   // Taken first: the rows are at least as new as this height.
   const auto head = from.node.ledger.head();
   if (!head) return problem(head.error());
-  const auto page =
-      read_page(from.node.ledger, table, by, after, std::get<std::uint64_t>(limit));
+  const auto page = read_page(from, table, by, after, std::get<std::uint64_t>(limit));
   if (!page) return problem(page.error());
   std::string body;
   json_out out(body);
   out.begin_object().key("rows").begin_array();
-  visible_rows visible(from, table);
-  for (const auto& each : page->rows) {
-    const auto row = visible.seen(each.key, each.row);
-    if (!row) continue;
-    out.begin_object().key("key");
-    if (!write_key(out, table, each.key)) return damaged_key(table);
-    out.key("row").typed(*row).end_object();
-  }
+  const auto next = write_rows(out, body, from, table, *page);
+  if (!next) return damaged_key(table);
   out.end_array().key("next");
-  if (page->next.empty())
+  if (next->empty())
     out.null();
   else
-    out.text(make_cursor(page->next, binding));
+    out.text(make_cursor(*next, binding));
   out.field("height", head->height).end_object();
   return json_answer(std::move(body));
 }
@@ -299,9 +330,10 @@ response read_history(const reading_call& from) {
     if (!place) return problem(place.error());
     start = *place;
   }
-  const auto page =
-      from.node.ledger.history(table.full_name, raw, start, std::get<std::uint64_t>(limit));
+  const auto page = from.node.ledger.history(table.full_name, raw, start,
+                                             std::get<std::uint64_t>(limit), from.page_bytes);
   if (!page) return problem(page.error());
+  auto next = page->next;
   visible_rows visible(from, table);
   if (!visible.possible(raw))
     return problem(refuse_as(errc::not_found, table.full_name + " has no such row"));
@@ -325,12 +357,16 @@ response read_history(const reading_call& from) {
     visible.write(out, raw, change.after);
     if (change.before_erased || change.after_erased) out.field("erased", true);
     out.end_object();
+    if (body.size() > from.page_bytes) {
+      next = change.previous;
+      break;
+    }
   }
   out.end_array().key("next");
-  if (page->next.height == 0)
+  if (next.height == 0)
     out.null();
   else
-    out.text(make_place_cursor(page->next, binding));
+    out.text(make_place_cursor(next, binding));
   out.end_object();
   return json_answer(std::move(body));
 }

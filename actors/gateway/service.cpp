@@ -45,7 +45,7 @@ response plain(unsigned status, std::string body) {
 
 service::service(backend node, service_settings settings, service_hooks hooks)
     : node_(std::move(node)), settings_(settings), hooks_(std::move(hooks)),
-      room_(settings.waiting_operations),
+      room_(settings.waiting_operations, settings.page_bytes),
       deliveries_(settings.waiting_subscribers, settings.waiting_subscribers_each) {}
 
 std::variant<service::admitted, response> service::admit(const request& head) {
@@ -122,7 +122,7 @@ void service::perform(const admitted& what, const request& from,
 
 response service::read(const admitted& what) {
   const auto contracts = node_.contracts();
-  const reading_call from{node_, *contracts, what.what, what.who};
+  const reading_call from{node_, *contracts, what.what, what.who, settings_.page_bytes};
   switch (what.what.what) {
   case resource::live:
     return plain(200, "alive\n");

@@ -19,6 +19,7 @@ namespace tallymesh::gateway {
 struct service_settings {
   std::size_t waiting_operations = 200'000; ///< of all requests together
   std::size_t request_lines = 10'000;
+  std::size_t page_bytes = std::size_t{4} << 20; ///< of a list, however long it was asked for
   std::size_t waiting_subscribers = 1000;
   std::size_t waiting_subscribers_each = 50; ///< of one account
 };

@@ -34,9 +34,11 @@ bool visible_rows::is_own(bytes_view key) {
 bool visible_rows::is_by(bytes_view key, const contracts::actor& who) const {
   if (!from_.node.operation_of) return false;
   change_place next;
-  for (std::size_t looked = 0; looked < most_changes; looked += changes_at_once) {
-    const auto page = from_.node.ledger.history(of_.full_name, key, next, changes_at_once);
+  for (std::size_t looked = 0; looked < most_changes;) {
+    const auto page =
+        from_.node.ledger.history(of_.full_name, key, next, changes_at_once, from_.page_bytes);
     if (!page) return false;
+    looked += page->entries.size();
     for (const auto& each : page->entries) {
       if (each.change.before || each.change.before_erased) continue;
       const auto made_by = from_.node.operation_of(each.receipt);

@@ -1,5 +1,7 @@
 #include "actors/gateway/waiting_room.hpp"
 
+#include "messages/encoding.hpp"
+
 namespace tallymesh::gateway {
 
 using stage = waiting_line::stage;
@@ -28,6 +30,19 @@ bool waiting_room::enter(const waiting_ptr& who, bool& earliest) {
 void waiting_room::finish_line(waiting_request& who) {
   --who.open;
   --operations_;
+}
+
+void waiting_room::keep(waiting_request& who, waiting_line& line, const receipt& what) const {
+  line.now = stage::finalized;
+  line.executed = what;
+  if (!who.many || what.events.empty()) return;
+  if (who.event_bytes > max_event_bytes_) {
+    line.events_left_out = what.events.size();
+    line.executed->events.clear();
+    return;
+  }
+  for (const auto& each : what.events)
+    who.event_bytes += each.name.size() + encode(each.what).size();
 }
 
 void waiting_room::leave(const waiting_ptr& who) {
@@ -74,8 +89,7 @@ bool waiting_room::executed(const waiting_ptr& who, std::size_t index, const rec
   if (!who->in_room) return false;
   auto& line = who->lines[index];
   const bool was_settled = settled(line, who->until);
-  line.now = stage::finalized;
-  line.executed = what;
+  keep(*who, line, what);
   if (!was_settled) finish_line(*who);
   if (who->open > 0) return false;
   leave(who);
@@ -102,8 +116,7 @@ std::vector<waiting_ptr> waiting_room::executed(node_index own_lane,
     for (const auto& [who, index] : waiting) {
       auto& line = who->lines[index];
       if (!settled(line, who->until)) finish_line(*who);
-      line.now = stage::finalized;
-      line.executed = what;
+      keep(*who, line, what);
       if (who->open > 0 || !who->in_room) continue;
       leave(who);
       complete.push_back(who);

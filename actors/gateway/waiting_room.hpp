@@ -25,6 +25,7 @@ struct waiting_line {
   refusal refused;             ///< of stage refused
   std::size_t line_number = 0; ///< in the request, from 1
   std::optional<receipt> executed;
+  std::size_t events_left_out = 0; ///< of `executed`, which the request had no room for
 };
 
 enum class wait_for : std::uint8_t { accepted, finalized };
@@ -39,6 +40,7 @@ struct waiting_request {
   std::size_t open = 0; ///< lines that are not yet where `until` wants them
   answer_function answer;
   bool in_room = false;
+  std::size_t event_bytes = 0; ///< of all its receipts' events
 };
 using waiting_ptr = std::shared_ptr<waiting_request>;
 
@@ -46,7 +48,10 @@ class waiting_room {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  explicit waiting_room(std::size_t max_operations) : max_operations_(max_operations) {}
+  /// A request of many lines keeps so many bytes of events: its operations may tell 16 KiB
+  /// each.
+  waiting_room(std::size_t max_operations, std::size_t max_event_bytes)
+      : max_operations_(max_operations), max_event_bytes_(max_event_bytes) {}
 
   /// Lines that are refused or finalized already do not count. False if the room is full; then
   /// nothing has changed. `earliest` says that no other request's deadline comes before this
@@ -72,9 +77,10 @@ public:
 
 private:
   void finish_line(waiting_request& who);
+  void keep(waiting_request& who, waiting_line& line, const receipt& what) const;
   void leave(const waiting_ptr& who);
 
-  const std::size_t max_operations_;
+  const std::size_t max_operations_, max_event_bytes_;
   mutable std::mutex mutex_;
   std::size_t operations_ = 0;
   std::unordered_multimap<operation_id, std::pair<waiting_ptr, std::size_t>, operation_id_hash>

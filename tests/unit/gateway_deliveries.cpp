@@ -63,6 +63,14 @@ struct inbox : desk {
 
 BOOST_AUTO_TEST_SUITE(gateway_deliveries)
 
+BOOST_AUTO_TEST_CASE(a_delivery_longer_than_a_page_comes_alone) {
+  inbox at({.page_bytes = 1});
+  at.distribute_city("4301");
+  at.distribute_city("4302");
+  BOOST_TEST(at.page("") == "1 4301; next 1");
+  BOOST_TEST(at.page("?after=1") == "2 4302; next 2");
+}
+
 BOOST_AUTO_TEST_CASE(a_subscriber_gets_the_rows_and_where_to_go_on) {
   inbox at;
   BOOST_TEST(at.page("") == "; next 0");

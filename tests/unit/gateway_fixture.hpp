@@ -22,7 +22,16 @@ return { contract = "divisions", version = 1, tables = {
              index = { {"provinceCode"}, {"provinceCode", "name"} },
              read = all, store = all, delete = { "operator@hq" } },
   pairs  = { key = {"a", "n"}, fields = { a = text{max=20}, n = int64{} }, read = all, store = all, delete = all },
+  papers = { key = {"id"}, fields = { id = text{max=8}, shelf = text{max=8}, words = text{max=250000} },
+             index = { {"shelf"} }, read = all, store = all },
   secret = { key = {"id"}, fields = { id = text{max=8} }, read = { "level3" }, store = { "operator@hq" } },
+}, actions = {
+  copy = { may = {"anyone"}, params = { words = text{max=250000}, times = int64 }, run = function(ctx, p)
+    for i = 1, p.times do ctx.store("papers", { id = "c" .. i, shelf = "b", words = p.words }) end
+    ctx.store("secret", { id = "c" })
+  end },
+  tell = { may = {"anyone"}, params = { words = text{max=8000} },
+           run = function(ctx, p) ctx.emit("told", { words = p.words }) end },
 } })";
 
 inline const std::string operator_token = "token-of-operator-0001";

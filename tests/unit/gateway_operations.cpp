@@ -401,6 +401,61 @@ BOOST_AUTO_TEST_CASE(a_trace_hides_changes_of_tables_that_the_reader_may_not_rea
   BOOST_TEST(trace.at("changes").as_array().empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_trace_tells_what_fits_and_counts_the_other_changes_that_one_may_see) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{3000}, std::size_t{4} << 20}) {
+    desk at({.page_bytes = bytes});
+    at.fill(with_id(R"({"contract":"divisions","action":"copy","arguments":{"words":")"
+                        + std::string(1000, 'w') + R"(","times":12}})",
+                    an_id));
+    const auto trace = at.get("/v1/operations/" + an_id + "/trace").json();
+    BOOST_TEST_REQUIRE(text_of(trace.at("receipt"), "result") == "done");
+    const auto& told = trace.at("changes").as_array();
+    BOOST_TEST((told.size() > 1) == (bytes > 1));
+    BOOST_TEST((told.size() == 12) == (bytes > 3000));
+    BOOST_TEST(told.size() + trace.at("changes_left_out").to_number<std::size_t>() == 12u);
+    for (std::size_t i = 0; i < told.size(); ++i)
+      BOOST_TEST(told[i].at("key").as_array().at(0).as_string() == "c" + std::to_string(i + 1));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_of_many_long_rows_is_no_longer_than_a_page) {
+  desk at;
+  at.fill(with_id(R"({"contract":"divisions","action":"copy","arguments":{"words":")"
+                      + std::string(200'000, 'w') + R"(","times":40}})",
+                  an_id));
+  const auto answer = at.get("/v1/operations/" + an_id + "/trace");
+  BOOST_TEST(answer.get().body.size() < std::size_t{5} << 20);
+  const auto trace = answer.json();
+  BOOST_TEST(trace.at("receipt").at("changes").to_number<int>() == 41);
+  BOOST_TEST(trace.at("changes_left_out").to_number<int>() == 19);
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_of_many_lines_holds_a_page_of_events_and_counts_the_others) {
+  const std::string tell = R"({"contract":"divisions","action":"tell","arguments":{"words":")"
+                           + std::string(1000, 'w') + "\"}}";
+  desk at({.page_bytes = 3000});
+  std::string lines;
+  for (int i = 0; i < 5; ++i)
+    lines += tell + "\n";
+  const auto many = at.post(lines, "?wait=finalized", desk::ndjson);
+  const auto one = at.post(tell, "?wait=finalized");
+  at.core->executed(at.node.make_block());
+  const auto told = lines_of(many.get().body);
+  BOOST_TEST_REQUIRE(told.size() == 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const auto& receipt = told[i].as_object();
+    BOOST_TEST(text_of(told[i], "result") == "done");
+    BOOST_TEST(receipt.at("events").as_array().empty() == (i >= 3));
+    BOOST_TEST(receipt.contains("events_left_out") == (i >= 3));
+  }
+  BOOST_TEST(told[4].at("events_left_out").to_number<int>() == 1);
+  const auto whole = at.get("/v1/operations/" + text_of(told[4], "id")).json();
+  for (const auto& receipt : {whole, one.json()}) {
+    BOOST_TEST(receipt.at("events").as_array().size() == 1u);
+    BOOST_TEST(!receipt.as_object().contains("events_left_out"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(draining_answers_those_who_wait_with_503_and_takes_no_more) {
   desk at;
   const auto one = at.post(with_id(store_city("4301", "a", "43"), an_id), "?wait=finalized");

@@ -41,6 +41,43 @@ std::vector<std::string> walk(desk& at, const std::string& target) {
   return keys;
 }
 
+/// `words` is put into JSON as it is.
+std::string store_paper(const std::string& id, const std::string& words) {
+  return R"({"contract":"divisions","action":"store","arguments":{"table":"papers","row":{"id":")"
+         + id + R"(","shelf":"a","words":")" + words + "\"}}}";
+}
+
+constexpr std::size_t usual_page_bytes = std::size_t{4} << 20;
+const std::string long_words(249'000, 'w');
+
+/// Every page of a list; none may be much longer than a page's bytes.
+std::vector<json::value> pages_of(desk& at, const std::string& target,
+                                  const std::string& cursor) {
+  std::vector<json::value> all;
+  for (std::string next; all.size() < 100;) {
+    const auto page = at.get(target + next);
+    BOOST_TEST_REQUIRE(page.get().status == 200u, page.get().body.substr(0, 1000));
+    BOOST_TEST(page.get().body.size() < usual_page_bytes + 3 * long_words.size());
+    all.push_back(page.json());
+    if (all.back().at("next").is_null()) return all;
+    next = "&" + cursor + "=" + text_of(all.back(), "next");
+  }
+  BOOST_FAIL("a list without end");
+  return all;
+}
+
+std::vector<std::string> keys_of(const std::vector<json::value>& pages) {
+  std::vector<std::string> keys;
+  for (const auto& page : pages)
+    for (const auto& each : page.at("rows").as_array())
+      keys.push_back(std::string(each.at("key").as_array().at(0).as_string()));
+  return keys;
+}
+
+const std::vector<std::string> both_lists{
+    "/v1/tables/divisions.papers/rows?limit=1000",
+    "/v1/tables/divisions.papers/rows?limit=1000&shelf=a"};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(gateway_reads)
@@ -49,13 +86,13 @@ BOOST_AUTO_TEST_CASE(tables_tell_their_schema_to_those_who_may_use_them) {
   desk at;
   fill_cities(at, 3);
   const auto all = at.get("/v1/tables").json().as_array();
-  BOOST_TEST_REQUIRE(all.size() == 3u);
+  BOOST_TEST_REQUIRE(all.size() == 4u);
   BOOST_TEST(text_of(all[0], "table") == "divisions.cities");
   BOOST_TEST(all[0].at("records").to_number<int>() == 3);
   BOOST_TEST(all[0].at("key").as_array().at(0).as_string() == "code");
   BOOST_TEST(text_of(all[0].at("fields"), "area") == "optional(decimal{scale=2})");
   BOOST_TEST(all[0].at("indexes").as_array().at(1).as_array().at(1).as_string() == "name");
-  BOOST_TEST(at.get("/v1/tables", reader_token).json().as_array().size() == 2u);
+  BOOST_TEST(at.get("/v1/tables", reader_token).json().as_array().size() == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(a_row_is_read_by_its_key_with_its_last_change) {
@@ -174,6 +211,80 @@ BOOST_AUTO_TEST_CASE(a_cursor_is_refused_when_changed_or_on_another_list) {
     BOOST_TEST(at.get(list + changed).get().status == 400u);
     BOOST_TEST(at.get(list + next.substr(0, i)).get().status == 400u);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_page_of_long_rows_ends_at_its_bytes_and_loses_none) {
+  desk at;
+  std::vector<std::string> stored;
+  for (int i = 10; i < 46; ++i) {
+    stored.push_back(std::to_string(i));
+    at.fill(store_paper(stored.back(), long_words));
+  }
+  for (const auto& list : both_lists) {
+    const auto pages = pages_of(at, list, "after");
+    BOOST_TEST(pages.size() == 3u); // seventeen of these rows pass 4 MiB
+    BOOST_TEST((keys_of(pages) == stored));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rows_that_are_longer_as_json_count_as_they_are_written) {
+  desk at;
+  std::string words; // six characters for a byte
+  for (int i = 0; i < 40'000; ++i)
+    words += "\\u0001";
+  std::vector<std::string> stored;
+  for (int i = 10; i < 40; ++i) {
+    stored.push_back(std::to_string(i));
+    at.fill(store_paper(stored.back(), words));
+  }
+  for (const auto& list : both_lists) {
+    const auto pages = pages_of(at, list, "after");
+    BOOST_TEST(pages.size() == 2u);
+    BOOST_TEST((keys_of(pages) == stored));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_row_longer_than_a_page_comes_alone) {
+  desk at({.page_bytes = 1});
+  fill_cities(at, 12);
+  for (const auto* query : {"?limit=5", "?limit=5&provinceCode=11"}) {
+    const auto page = at.get(std::string("/v1/tables/divisions.cities/rows") + query).json();
+    BOOST_TEST(page.at("rows").as_array().size() == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_page_ends_at_any_byte_without_losing_a_row_or_telling_it_twice) {
+  std::vector<std::string> all, of_eleven;
+  for (int i = 0; i < 12; ++i) {
+    all.push_back(city_code(i));
+    if (i % 3 == 0) of_eleven.push_back(city_code(i));
+  }
+  for (std::size_t bytes = 1; bytes < 1000; bytes += 33) {
+    desk at({.page_bytes = bytes});
+    fill_cities(at, 12);
+    for (const auto* limit : {"3", "1000"}) {
+      const auto list = std::string("/v1/tables/divisions.cities/rows?limit=") + limit;
+      BOOST_TEST((walk(at, list) == all), bytes);
+      BOOST_TEST((walk(at, list + "&provinceCode=11") == of_eleven), bytes);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_history_of_long_rows_ends_at_its_bytes_and_loses_no_change) {
+  desk at;
+  constexpr int changes = 40;
+  for (int i = 0; i < changes; ++i)
+    at.fill(store_paper("1", long_words + std::to_string(i)));
+  std::vector<std::int64_t> heights;
+  const auto pages =
+      pages_of(at, "/v1/tables/divisions.papers/rows/1/history?limit=1000", "before");
+  BOOST_TEST(pages.size() > 4u); // before and after, so nine of them pass 4 MiB
+  for (const auto& page : pages)
+    for (const auto& each : page.at("changes").as_array())
+      heights.push_back(each.at("height").as_int64());
+  BOOST_TEST_REQUIRE(heights.size() == static_cast<std::size_t>(changes));
+  for (int i = 0; i < changes; ++i)
+    BOOST_TEST(heights[static_cast<std::size_t>(i)] == changes - i);
 }
 
 BOOST_AUTO_TEST_CASE(history_tells_who_when_and_what_newest_first) {

@@ -232,6 +232,61 @@ BOOST_AUTO_TEST_CASE(an_index_is_read_page_by_page_in_the_order_of_index_key_the
   BOOST_TEST(is_error(store->index_scan("a.t", 1, {}, bytes(600, 1), 9), errc::malformed));
 }
 
+BOOST_AUTO_TEST_CASE(a_page_ends_behind_what_passes_its_bytes_and_the_next_goes_on_there) {
+  const temporary_directory home;
+  const auto store = open_ledger(home / "ledger");
+  ledger_script script;
+  const std::string longer(99, 'b');
+  const std::vector<ledger_commit> all{
+      script.next({{"a.t", "k1", longer}, {"a.t", "k2", longer + "2"}, {"a.t", "k3", longer}}),
+      script.next({{"a.t", "k1", longer + "1"}, {"b.t", "k1", "c"}, {"a.t", "k1", longer}})};
+  require_ok(store->append(all));
+  const std::vector<std::pair<std::size_t, std::size_t>> cases{
+      {1, 1}, {100, 1}, {150, 2}, {1000, 3}};
+  for (const auto& [bytes, entries] : cases) {
+    const auto page = store->index_scan("a.t", 1, {}, {}, 9, bytes);
+    require_ok(page);
+    BOOST_TEST(page->entries.size() == entries);
+    BOOST_TEST(page->next.empty() == (entries == 3));
+    const auto rest = store->index_scan("a.t", 1, {}, page->entries.back().place, 9);
+    require_ok(rest);
+    BOOST_TEST(rest->entries.size() == 3 - entries);
+    // A change tells the row before and after.
+    const auto history = store->history("a.t", raw("k1"), {}, 9, 2 * bytes);
+    require_ok(history);
+    BOOST_TEST(history->entries.size() == entries);
+    BOOST_TEST((history->next.height == 0) == (entries == 3));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_changes_of_one_operation_are_read_by_themselves) {
+  const temporary_directory home;
+  const auto store = open_ledger(home / "ledger");
+  ledger_script script;
+  auto made = script.next({{"a.t", "k1", "v1"}, {"a.t", "k2", "v2"}, {"a.t", "k3", "v3"}});
+  auto done = *made.result;
+  done.changes[2].position = 0; // the first operation changed two rows
+  made.execution = execution_digest(done);
+  made.result = std::make_shared<const execution>(std::move(done));
+  require_ok(store->append({&made, 1}));
+  BOOST_TEST(*store->operations_of(1) == 3u);
+  BOOST_TEST(is_error(store->operations_of(2), errc::not_found));
+  BOOST_TEST(is_error(store->changes_of(2, 0, 0, 1000), errc::not_found));
+  const auto both = store->changes_of(1, 0, 0, 1000);
+  require_ok(both);
+  BOOST_REQUIRE_EQUAL(both->changes.size(), 2u);
+  BOOST_TEST((both->changes[1].key == raw("k3")));
+  BOOST_TEST(both->next == 0u);
+  const auto first = store->changes_of(1, 0, 0, 1);
+  require_ok(first);
+  BOOST_REQUIRE_EQUAL(first->changes.size(), 1u);
+  const auto second = store->changes_of(1, 0, first->next, 1);
+  require_ok(second);
+  BOOST_REQUIRE_EQUAL(second->changes.size(), 1u);
+  BOOST_TEST((second->changes[0].key == raw("k3")));
+  BOOST_TEST(second->next == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(an_index_key_longer_than_a_key_can_be_is_still_found_whole) {
   const temporary_directory home;
   const auto store = open_ledger(home / "ledger");

@@ -220,6 +220,8 @@ void print_trace(const json::value& x) {
   if (lines.empty()) return;
   std::cout << '\n';
   print_table(std::cout, {{"table"}, {"key"}, {"before"}, {"after"}}, lines);
+  if (const auto more = number_at(x, "changes_left_out"); more > 0)
+    std::cout << "and " << more << " more changes; each is in the history of its row\n";
 }
 
 exit_code run_trace(const query_options& options, const invocation& told) {
