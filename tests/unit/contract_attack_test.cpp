@@ -62,6 +62,16 @@ attacked attack(const std::string& body, const std::string& before = "") {
   return came;
 }
 
+/// What a run that ends well costs.
+std::uint64_t gas_of(const std::string& body, const std::string& before = "") {
+  auto made = program::make(with_body(body, before), "attack.lua");
+  BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
+  memory_host host((*made)->declared());
+  const auto end = (*made)->run("go", {}, host);
+  BOOST_TEST(end.ok(), to_string(end.why) << ": " << end.text);
+  return host.gas.used;
+}
+
 void check_refused(const std::vector<std::string>& bodies, std::initializer_list<outcome> as,
                    const std::string& before = "") {
   for (const auto& body : bodies) {
@@ -310,6 +320,24 @@ BOOST_AUTO_TEST_CASE(what_gsub_builds_while_it_calls_gsub_is_the_runs_memory) {
       {outcome::out_of_memory});
 }
 
+BOOST_AUTO_TEST_CASE(what_gsub_builds_ends_the_run_though_lua_itself_asks_for_no_memory) {
+  // Each level keeps a megabyte and calls the next; room for the calls is there before, and the
+  // innermost one ends them all by an error, so nothing else would notice.
+  const std::string body = R"(
+    local long, left = ("x"):rep(1000000), 20
+    local function deep(n) if n > 0 then return 1 + deep(n - 1) end return 0 end
+    deep(150)
+    local function each(c)
+      if c == "a" then return long end
+      left = left - 1
+      if left > 0 then return (("ab"):gsub(".", each)) end
+      error()
+    end
+    return pcall(string.gsub, "ab", ".", each))";
+  const auto came = attack(body);
+  BOOST_TEST(to_string(came.end.why) == "out_of_memory", came.end.text);
+}
+
 BOOST_AUTO_TEST_CASE(the_last_instructions_pay_for_what_makes_them_dear) {
   // Fewer than are counted at once: but each comparison reads 900 KB.
   const std::string body = "local a = ('x'):rep(900000) local b = a .. '1' ";
@@ -321,16 +349,24 @@ BOOST_AUTO_TEST_CASE(the_last_instructions_pay_for_what_makes_them_dear) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_pays_for_the_bytes_that_are_put_back_behind_it) {
-  const auto gas_with = [](const std::string& body, const std::string& before) {
-    auto made = program::make(with_body(body, before), "attack.lua");
-    BOOST_TEST_REQUIRE(made.has_value(), made.error().context);
-    memory_host host((*made)->declared());
-    BOOST_TEST((*made)->run("go", {}, host).ok());
-    return host.gas.used;
-  };
-  const auto large = gas_with(
-      "return #kept", "local kept = {} for i = 1, 40 do kept[i] = ('x'):rep(9000) .. i end ");
-  BOOST_TEST(large > gas_with("return #kept", "local kept = {} ") + 40 * 9000 / 32 / 2);
+  // So few texts, and so short, that no instruction is dearer for them.
+  const auto large = gas_of(
+      "return #kept", "local kept = {} for i = 1, 200 do kept[i] = ('x'):rep(990) .. i end ");
+  BOOST_TEST(large > gas_of("return #kept", "local kept = {} ") + 200 * 990 / 32);
+}
+
+BOOST_AUTO_TEST_CASE(each_entry_that_a_call_looks_up_in_a_large_table_is_paid_for) {
+  // One call, which is a few instructions, looks up two hundred entries, any of which may have
+  // fallen together with all others of the 8192 places.
+  constexpr std::uint64_t calls = 10, entries = 199, a_look_up = (8192 - 128) / 8;
+  for (const std::string look_up : {"table.unpack(t, 1, 199)", "table.concat(t, '', 1, 199)"}) {
+    const auto gas_with = [&](std::uint64_t count) {
+      return gas_of("local t = {} for i = 1, 199 do t[i] = 1 end for i = 1, 5000 do t['k' .. "
+                    "i] = 1 end for i = 1, "
+                    + std::to_string(count) + " do " + look_up + " end");
+    };
+    BOOST_TEST(gas_with(2 * calls) > gas_with(calls) + calls * entries * a_look_up, look_up);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_stack_holds) {

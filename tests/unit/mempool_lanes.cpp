@@ -26,7 +26,23 @@ BOOST_AUTO_TEST_CASE(a_batch_without_its_owners_signature_is_refused) {
   BOOST_TEST(silent(node.hear(1, batch_message{other_epoch})));
   BOOST_TEST(silent(node.hear(1, batch_message{batch_of(4, 1, {})})), "there is no lane 4");
   BOOST_TEST(silent(node.hear(1, batch_message{nullptr})));
-  BOOST_TEST(node.here->look().dropped == 4u);
+  BOOST_TEST(silent(node.hear(1, batch_message{batch_of(1, 0, {})})), "lanes begin at 1");
+  BOOST_TEST(node.here->look().dropped == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_that_no_block_could_hold_is_refused_however_it_comes) {
+  subject node(4, 0, [](settings& x) { x.block_payload_bytes = 5'000; });
+  const auto large = batch_of(1, 1, {}, 0, 5'000), small = batch_of(1, 1, {}, 0, 1'000);
+  BOOST_TEST(silent(node.hear_batch(large)));
+  auto cut = empty_cut(4);
+  cut[1] = large->tip();
+  node.handle(batches_wanted{large->id, empty_cut(4), cut, true});
+  BOOST_TEST_REQUIRE(sent<fetch_batches>(node.wait(400)).size() > 0u);
+  BOOST_TEST(all<batches_ready>(node.hear(1, fetched_batches{{large}})).empty());
+  BOOST_TEST(!node.has(large));
+  BOOST_TEST(node.here->look().dropped == 2u);
+  node.hear_batch(small);
+  BOOST_TEST(node.has(small));
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_whose_arguments_were_erased_is_no_work) {
