@@ -24,3 +24,5 @@ find_library(LUA54_LIBRARY NAMES liblua5.4-c++.a REQUIRED)
 add_library(lua::cxx STATIC IMPORTED)
 set_target_properties(lua::cxx PROPERTIES IMPORTED_LOCATION "${LUA54_LIBRARY}"
   INTERFACE_INCLUDE_DIRECTORIES "${LUA54_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES "${CMAKE_DL_LIBS};m")
+# Where Lua would take a text for a number it asks contracts/sandbox.cpp instead.
+target_link_options(lua::cxx INTERFACE "LINKER:--wrap=_Z12luaO_str2numPKcP6TValue")

@@ -35,6 +35,8 @@ public:
   /// if there was one.
   std::optional<std::string> run(const std::function<void(lua_State*)>& body);
 
+  /// Leaves the compiled chunk on the stack, or an error; its code is Lua's.
+  static int compile(lua_State* lua, std::string_view source, const char* chunk_name);
   /// Loads `source` as a text chunk named `file_name`, runs it and leaves its first value on
   /// the stack. Only inside `run`; raises Lua errors.
   void evaluate(lua_State* lua, std::string_view source, std::string_view file_name);

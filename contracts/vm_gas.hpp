@@ -8,7 +8,7 @@
 namespace tallymesh::contracts {
 
 struct vm_gas_table {
-  std::uint64_t number = 3;          ///< of this table
+  std::uint64_t number = 4;          ///< of this table
   std::uint64_t instruction = 10;    ///< counted by the hundred
   std::uint64_t library = 30;        ///< a call of a library function
   std::uint64_t byte = 1;            ///< of a text that is read or made, eight bytes

@@ -117,20 +117,33 @@ static bool faults_are_found() {
   bool good = true;
   const auto failed = box.run([&](lua_State* lua) {
     for (const auto& [source, line] : samples) {
-      if (luaL_loadbufferx(lua, source, std::strlen(source), "@?", "t") != LUA_OK)
-        lua_error(lua);
+      if (sandbox::compile(lua, source, "@?") != LUA_OK) lua_error(lua);
       const auto fault = find_code_fault(dump_function(lua), true);
       good = good && (fault ? fault->line : 0) == line;
       lua_pop(lua, 1);
     }
     // An assignment that leaves the function: seen from the inner one.
     static constexpr char outward[] = "local x = 1\nreturn function()\nx = 2 end";
-    luaL_loadbufferx(lua, outward, sizeof outward - 1, "@?", "t");
+    sandbox::compile(lua, outward, "@?");
     lua_call(lua, 0, 1);
     const auto fault = find_code_fault(dump_function(lua), true);
     good = good && fault && fault->line == 3;
   });
   return good && !failed;
+}
+
+/// Whether no text is taken for a number: see sandbox.cpp.
+static bool texts_stay_texts() {
+  for (const auto* source : {"for i = '1', 2 do end", "for i = 1, '2' do end",
+                             "for i = 1, 2, '1' do end", "for i = '0.5', 2 do end"}) {
+    sandbox box({});
+    const auto failed = box.run([&](lua_State* lua) {
+      if (sandbox::compile(lua, source, "@?") == LUA_OK) lua_call(lua, 0, 0);
+    });
+    if (!failed || failed->find("number expected, got string") == std::string::npos)
+      return false;
+  }
+  return true;
 }
 
 static result<void> examine_lua() {
@@ -146,6 +159,10 @@ static result<void> examine_lua() {
     return make_error(errc::unsupported,
                       "the linked Lua keeps its tables in another order (" + order
                           + ") than this VM expects: contracts could come to other results");
+  if (!texts_stay_texts())
+    return make_error(errc::unsupported,
+                      "this program was linked without --wrap for Lua's luaO_str2num, so that "
+                      "contracts could make floats: build it as cmake/Dependencies.cmake says");
   if (!faults_are_found())
     return make_error(errc::unsupported,
                       "the linked Lua compiles to other code than this VM can check");

@@ -192,6 +192,10 @@ BOOST_AUTO_TEST_CASE(time_is_paid_for_whatever_an_instruction_does) {
        "local a = p.zeros:rep(900000 // #p.zeros) local b = a .. '1' while true do local c = a "
        "< "
        "b end",
+       // texts of many digits where a loop has its bounds, and floats of many digits
+       "local n = ('9'):rep(1000) .. 'e-1300' while true do for i = n, n, n do end end",
+       "local n = ('0'):rep(1000000) .. '.1' while true do for i = 1, n do end end",
+       "for z = '1e308', '1e308' do while true do local s = z .. '' end end",
        // types, which are made only while the file is read
        "local t = {} for i = 1, 256 do t[i] = 'a value with number ' .. i end while true do "
        "pcall(one_of, t) end",
