@@ -72,7 +72,7 @@ struct table {
   std::vector<std::uint8_t> unique;
   std::vector<reference> references;
   bool has_check = false; ///< a function of the contract judges each row that is to be stored
-  bool has_wide_index = false; ///< an index's key may be longer than limits::max_row_key_bytes
+  bool has_wide_index = false; ///< a row's values may make an index key that is too long
   bool settles = false; ///< entries of money may be about its rows, which are then closed
   std::vector<grantee> readers, storers, deleters, erasers; ///< empty: no one
   std::vector<grantee> distributors; ///< who may call the native `distribute`

@@ -334,7 +334,7 @@ static bool is_wide(const table& x, const field_numbers& index) {
   std::size_t size = 0;
   for (const auto number : index)
     size += widest_key_bytes(x.fields[number]);
-  return size > limits::max_row_key_bytes;
+  return size > limits::max_ordered_index_key_bytes;
 }
 
 /// A node's or an account's own name, as genesis may give it.

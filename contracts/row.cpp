@@ -283,9 +283,11 @@ checked<bytes> merge(const table& x, const value_map& given,
   }
   if (next_given != given.end()) return refuse(outcome::unknown_field, next_given->first);
   auto after = write_row(fields);
+  // Of a longer one only the first bytes are in order: a walk would pass over all that share
+  // them, any number of them, and nobody would pay for it.
   if (x.has_wide_index)
     for (const auto& index : x.indexes)
-      if (index_key(x, index, row_view(after)).size() > limits::max_row_key_bytes)
+      if (index_key(x, index, row_view(after)).size() > limits::max_ordered_index_key_bytes)
         return refuse(outcome::key_too_long, x.fields[index.front()].name);
   return after;
 }

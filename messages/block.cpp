@@ -214,7 +214,7 @@ std::string_view describe(outcome x) {
   case outcome::unsigned_operation:
     return "the contract asks for the author's signature";
   case outcome::key_too_long:
-    return "the row's key is longer than 255 bytes when encoded";
+    return "a key is too long when encoded: of a row at most 255 bytes, of an index 253";
   case outcome::no_change:
     return "the row already was exactly this";
   case outcome::too_large:

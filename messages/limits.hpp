@@ -20,7 +20,7 @@ constexpr std::size_t max_justification =
     64 + 1; ///< nullifications of the gap and the parent's notarization
 constexpr std::size_t max_frame_bytes = 8 * 1024 * 1024;
 constexpr std::size_t max_row_key_bytes = 255;
-/// What a store keeps of an index key in order; the rest stands beside it.
+/// What a store keeps of an index key in order; contracts make none that is longer.
 constexpr std::size_t max_ordered_index_key_bytes = 253;
 constexpr std::size_t max_row_bytes = 256 * 1024;
 /// What one operation may tell in events: their number, and the bytes of all as encoded.
