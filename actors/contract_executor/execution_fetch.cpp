@@ -4,8 +4,7 @@
 
 namespace tallymesh::contract_executor {
 
-/// How often a source is asked again that does not answer. The one that erased least may be
-/// slow and honest, and the next one may hide rows.
+/// How often a source is asked again that does not answer: it may be slow and honest.
 constexpr unsigned most_in_vain = 3;
 
 std::vector<question> execution_fetch::begin(block_height height) {
@@ -32,21 +31,41 @@ std::vector<question> execution_fetch::next_part() {
   return {{*source_, {height_, parts_.size()}}};
 }
 
-/// Of those who say the digest that is believed, one that is trusted most and erased least.
-std::vector<question> execution_fetch::next_source() {
+/// How much each of them says that it erased, ascending.
+std::vector<std::uint32_t> execution_fetch::erased_by_those_who_say(const digest& what) const {
+  std::vector<std::uint32_t> all;
+  for (const auto& [node, said] : said_)
+    if (said.what == what) all.push_back(said.erased);
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+/// Of those who say the digest that is believed and may be asked, one that is trusted most and
+/// erased least.
+std::vector<question> execution_fetch::next_source(bool hopes) {
   source_.reset();
   parts_.clear();
   total_bytes_ = 0;
   asked_in_vain_ = 0;
   const auto what = agreed();
   if (!what) return {};
+  const auto erased = erased_by_those_who_say(*what);
+  // Without the f who say most: so much or more was erased by one who is honest. Whoever says
+  // more might hide rows while the honest ones are slow.
+  const auto most_erased = erased[erased.size() - believed_];
   const auto rank = [&](node_index node) {
     return std::pair(trust_in(node), said_.at(node).erased);
   };
   for (const auto& [node, said] : said_)
-    if (said.what == *what && !useless_.contains(node)
+    if (said.what == *what && said.erased <= most_erased && !useless_.contains(node)
         && (!source_ || rank(node) < rank(*source_)))
       source_ = node;
+  // Of 2 f + 1 an honest one is among those who may be asked.
+  if (source_ && hopes && trust_in(*source_) != trust::fine
+      && erased.size() < 2 * believed_ - 1) {
+    source_.reset();
+    return {};
+  }
   if (source_) {
     source_erased_ = said_.at(*source_).erased;
     return next_part();
@@ -59,13 +78,13 @@ std::vector<question> execution_fetch::give_up(trust because) {
   auto& known = distrusted_[*source_];
   known = std::max(known, because);
   useless_.insert(*source_);
-  return next_source();
+  return next_source(false);
 }
 
 std::vector<question> execution_fetch::retry() {
   if (!under_way() || found_) return {};
   if (source_ && ++asked_in_vain_ < most_in_vain) return next_part();
-  auto out = source_ ? give_up(trust::silent) : next_source();
+  auto out = source_ ? give_up(trust::silent) : next_source(false);
   if (out.empty()) out.push_back({std::nullopt, {height_, digest_only}});
   return out;
 }
@@ -73,7 +92,7 @@ std::vector<question> execution_fetch::retry() {
 std::vector<question> execution_fetch::take(node_index from, const fetched_execution& x) {
   if (x.height != height_ || found_ || x.total_bytes == 0) return {};
   said_[from] = {x.execution, x.erased};
-  if (!source_) return next_source();
+  if (!source_) return next_source(true);
   if (from != *source_ || x.part.empty() || x.offset != parts_.size()) return {};
   if (parts_.empty()) total_bytes_ = x.total_bytes;
   // What the node has may become shorter between two parts, when it erases: then from the

@@ -1,11 +1,12 @@
 // Gets what executing a block gave from peers, for a block that cannot be executed here because
 // arguments of its operations were erased. Believed is what f + 1 nodes say its digest is,
 // since one of them is honest; the bytes then come in parts from one node, and must have that
-// digest. A digest does not tell how much of what it covers was erased, so the node is asked
-// that says it erased least, and must keep its word: no liar can hide rows that no one ordered
-// to erase. Who lied, or fell silent again and again, is asked after all others at later
-// heights too, so that it delays a node that catches up once and not at each block. Pure:
-// answers in, questions out. Owned by the executor's actor, one height at a time.
+// digest. A digest does not tell how much of what it covers was erased, so each node says it,
+// and must keep its word; who says more than any honest node can be known to have erased is not
+// asked: no liar can hide more rows than an honest node erased. Who lied, or fell silent again
+// and again, is asked after all others at later heights too, so that it delays a node that
+// catches up once and not at each block. Pure: answers in, questions out. Owned by the
+// executor's actor, one height at a time.
 #pragma once
 
 #include "messages/block.hpp"
@@ -51,9 +52,11 @@ private:
   /// Ascending: whom to ask first.
   enum class trust : std::uint8_t { fine, silent, liar };
   std::vector<question> next_part();
-  std::vector<question> next_source();
+  /// `hopes`: other answers may still come, and better ones.
+  std::vector<question> next_source(bool hopes);
   std::vector<question> give_up(trust because);
   std::optional<digest> agreed() const;
+  std::vector<std::uint32_t> erased_by_those_who_say(const digest& what) const;
   trust trust_in(node_index node) const;
 
   std::size_t believed_;

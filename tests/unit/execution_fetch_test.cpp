@@ -151,6 +151,46 @@ BOOST_AUTO_TEST_CASE(a_source_that_is_slow_has_some_time) {
   }
 }
 
+// Whoever is honest may be slow at once, for all execute the same blocks.
+BOOST_AUTO_TEST_CASE(who_erased_more_than_honest_nodes_is_not_asked_however_slow_they_are) {
+  for (block_height at = height; at < height + 2; ++at) {
+    auto has = executed("a");
+    has.height = at;
+    peers = {{1, {has, {}}}, {2, {has, {}}}, {3, {erased(has), {}}}};
+    const auto digests = fetch.begin(at).front().what;
+    std::vector<question> open;
+    for (const node_index node : {node_index{3}, node_index{1}, node_index{2}})
+      for (const auto& each : fetch.take(node, peers[node].answer(digests)))
+        open.push_back(each);
+    for (int i = 0; i < 30; ++i) {
+      for (const auto& each : open)
+        BOOST_TEST((!each.to || *each.to != 3));
+      open = fetch.retry();
+    }
+    follow(first_to(1));
+    const auto found = fetch.found();
+    BOOST_TEST_REQUIRE(found.has_value());
+    BOOST_TEST(found->changes[0].after.has_value());
+  }
+}
+
+// It says that it erased nothing, of what the others had to erase, and gives nothing.
+BOOST_AUTO_TEST_CASE(who_claims_to_have_more_and_is_silent_costs_time_at_one_height) {
+  for (block_height at = height; at < height + 50; ++at) {
+    auto has = executed("a");
+    has.height = at;
+    peers = {{0, {has, {}}}, {1, {erased(has), {}}}, {2, {erased(has), {}}}};
+    const auto digests = fetch.begin(at).front().what;
+    std::vector<question> open;
+    for (const auto& [node, each] : peers)
+      for (const auto& next : fetch.take(node, each.answer(digests)))
+        open.push_back(next);
+    peers.erase(0);
+    follow(at == height ? first_to(1) : open);
+    BOOST_TEST_REQUIRE(fetch.found().has_value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(who_sends_a_byte_at_a_time_is_given_up_at_once) {
   const auto large = executed("a", 3 * limits::max_execution_part_bytes);
   peers = {{1, {large, {}}}, {2, {large, {}}}};
