@@ -118,23 +118,26 @@ bool disk_replay::sync(file& what) {
   return some;
 }
 
-/// What is named in this directory is on the disk under these names, and no other is.
-bool disk_replay::sync_names(const std::string& directory) {
+/// What is named in this directory is on the disk under these names, and no other is. Gives the
+/// stores for which that was not so.
+std::set<std::string> disk_replay::sync_names(const std::string& directory) {
   const auto within = [&](const auto& x) { return parent_of(x.first) == directory; };
-  bool some = false;
+  std::set<std::string> changed;
   for (auto at = durable_.begin(); at != durable_.end();)
-    if (within(*at) && !visible_.contains(at->first))
-      at = durable_.erase(at), some = true;
-    else
+    if (within(*at) && !visible_.contains(at->first)) {
+      changed.insert(store_of(at->first));
+      at = durable_.erase(at);
+    } else {
       ++at;
+    }
   for (const auto& each : visible_) {
     if (within(each) && std::exchange(durable_[each.first], each.second) != each.second)
-      some = true;
+      changed.insert(store_of(each.first));
     const auto holder = parent_of(each.first);
-    if (holder != "." && parent_of(holder) == directory)
-      some = directories_.insert(holder).second || some;
+    if (holder != "." && parent_of(holder) == directory && directories_.insert(holder).second)
+      changed.insert(store_of(each.first));
   }
-  return some;
+  return changed;
 }
 
 disk_replay::file& disk_replay::named(const std::string& name) {
@@ -146,7 +149,7 @@ disk_replay::file& disk_replay::named(const std::string& name) {
 disk_replay::difference disk_replay::step() {
   const auto& record = log_[next_++];
   const std::string name = record.head.name;
-  difference made{store_of(name)};
+  difference made{{store_of(name)}};
   switch (static_cast<recorded>(record.head.what)) {
   case recorded::write:
     made.all = true;
@@ -162,8 +165,8 @@ disk_replay::difference disk_replay::step() {
       made.none = sync(named(name));
       break;
     }
-    made.none = sync_names(name);
-    if (made.store.empty() && name != ".") made.store = name;
+    made.stores = sync_names(name);
+    made.none = !made.stores.empty();
     break;
   case recorded::truncate: {
     auto& to = named(name);

@@ -35,9 +35,9 @@ public:
 
   /// What a record made different of what may be found.
   struct difference {
-    std::string store; ///< empty: none of a store
-    bool all = false;  ///< if everything written is found
-    bool none = false; ///< if only what syncs covered is found
+    std::set<std::string> stores; ///< whose files they are
+    bool all = false;             ///< if everything written is found
+    bool none = false;            ///< if only what syncs covered is found
   };
   /// Plays one record more.
   difference step();
@@ -66,7 +66,7 @@ private:
   void put(file& to, std::int64_t offset, const std::string& content);
   void add(file& to, std::int64_t offset, const std::string& content);
   bool sync(file& what);
-  bool sync_names(const std::string& directory);
+  std::set<std::string> sync_names(const std::string& directory);
   file& named(const std::string& name);
   bool is_reachable(const std::string& name) const;
   /// Which file each name stands for, if the power goes now.

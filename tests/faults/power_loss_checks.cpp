@@ -88,13 +88,16 @@ void power_cuts::step() {
 }
 
 void power_cuts::examine(std::size_t random_parts) {
-  auto& x = nodes_[last_node_];
-  if (!x.copies.contains(last_.store) || (!last_.none && !last_.all)) return;
-  if (last_.none) examine(last_node_, last_.store, keep::none);
-  const bool uncertain = x.replay.is_uncertain(last_.store);
-  if (last_.all && (uncertain || !last_.none)) examine(last_node_, last_.store, keep::all);
-  for (std::size_t i = 0; uncertain && i < random_parts; ++i)
-    examine(last_node_, last_.store, keep::some);
+  const auto& x = nodes_[last_node_];
+  if (!last_.none && !last_.all) return;
+  for (const auto& store : last_.stores) {
+    if (!x.copies.contains(store)) continue;
+    if (last_.none) examine(last_node_, store, keep::none);
+    const bool uncertain = x.replay.is_uncertain(store);
+    if (last_.all && (uncertain || !last_.none)) examine(last_node_, store, keep::all);
+    for (std::size_t i = 0; uncertain && i < random_parts; ++i)
+      examine(last_node_, store, keep::some);
+  }
 }
 
 void power_cuts::examine_all(std::size_t random_parts) {

@@ -7,6 +7,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 
 using namespace tallymesh;
@@ -198,7 +199,30 @@ BOOST_AUTO_TEST_CASE(a_commit_that_is_not_synced_before_it_counts_is_found_out) 
   BOOST_TEST(!found.damaged_stores.empty());
 }
 
-// --- a store that is made anew
+// --- a store that is made, or made anew
+
+BOOST_AUTO_TEST_CASE(a_store_is_looked_at_once_its_directory_is_there_for_good) {
+  std::vector<disk_record> log;
+  const auto add = [&](recorded what, const char* name) {
+    auto& x = log.emplace_back();
+    x.head.what = static_cast<std::uint32_t>(what);
+    std::strcpy(x.head.name, name);
+    if (what == recorded::write) x.content = "a store";
+    x.head.size = x.content.size();
+  };
+  add(recorded::write, "ledger/data.mdb");
+  add(recorded::sync, "ledger/data.mdb");
+  add(recorded::sync, "ledger");
+  add(recorded::sync, ".");
+  disk_replay replay(log);
+  for (int i = 0; i < 3; ++i)
+    replay.step();
+  BOOST_TEST(replay.is_uncertain("ledger"));
+  const auto made = replay.step();
+  BOOST_TEST(!replay.is_uncertain("ledger"));
+  BOOST_TEST(made.none);
+  BOOST_TEST(made.stores.contains("ledger"));
+}
 
 BOOST_AUTO_TEST_CASE(a_new_file_that_is_not_synced_before_it_takes_its_place_is_found_out) {
   const auto found =
