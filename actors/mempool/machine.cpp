@@ -14,9 +14,10 @@ constexpr std::size_t claims_ahead = 8;
 /// Batches in one answer that are looked at; a frame bounds their bytes.
 constexpr std::size_t answer_batches = 1024;
 /// Fetches that wait for one peer's answer, and fetches sent to one peer in a serving window.
-/// The latter is far below what the peer serves, so that an honest node is never refused.
+/// The latter is half of what the peer serves, since its window begins when it likes: so that
+/// an honest node is not refused.
 constexpr std::size_t asked_at_once = 8;
-constexpr std::size_t asked_per_window = 24;
+constexpr std::size_t asked_per_window = 8;
 constexpr std::int64_t serving_window_ms = 100;
 constexpr std::size_t served_per_window = 16;
 constexpr std::uint64_t served_batches_per_window = 1024;
@@ -985,7 +986,9 @@ void machine::need_of_claims(lane_state& lane, std::map<lane_tip, need>& out) {
   bool behind = false;
   if (lane.highest_claim > tip.seq) {
     const auto window = lane.final_tip.seq + set_.peer_lane_window;
-    if (lane.behind_at != tip.seq) // it moved: whoever was asked in vain may give the next
+    // Once it moved, whoever was asked in vain may give the next; a liar that takes back what
+    // it announced, and says it again, did not move it.
+    if (std::exchange(lane.tried_at, tip.seq) != tip.seq)
       for (auto& peer : lane.peers)
         peer.tries = 0, peer.pause_ms = peer.unheeded_till = 0;
     for (std::size_t i = 0; i < lane.peers.size(); ++i) {
@@ -1003,9 +1006,7 @@ void machine::need_of_claims(lane_state& lane, std::map<lane_tip, need>& out) {
   }
   if (!behind) {
     lane.behind_at.reset();
-    return;
-  }
-  if (lane.behind_at != tip.seq) {
+  } else if (lane.behind_at != tip.seq) {
     lane.behind_at = tip.seq;
     lane.behind_since_ms = now_ms_;
   }
@@ -1014,7 +1015,8 @@ void machine::need_of_claims(lane_state& lane, std::map<lane_tip, need>& out) {
     if (out.try_emplace(what, need{tip.seq, false, false, whom, earliest_ms}).second)
       lane.asked = what;
   };
-  // One question at a time, however often they say something else meanwhile.
+  // One question at a time, however often they say something else meanwhile; and who takes back
+  // what it announced still owes the answer.
   const auto open = asked && asked->seq > tip.seq ? fetches_.find(*asked) : fetches_.end();
   if (open != fetches_.end() && open->second.waits(now_ms_))
     return ask(*asked, *open->second.to);

@@ -218,8 +218,9 @@ private:
     std::optional<std::uint64_t>
         behind_at; ///< the tip when a claim beyond it was first noticed
     std::int64_t behind_since_ms = 0;
-    bool changed = false;  ///< chain or claims, since availability was computed
-    bool announce = false; ///< the tip moved since the last `have`
+    std::optional<std::uint64_t> tried_at; ///< the tip when peers' `tries` began
+    bool changed = false;                  ///< chain or claims, since availability was computed
+    bool announce = false;                 ///< the tip moved since the last `have`
 
     lane_tip tip() const { return chain.empty() ? final_tip : chain.back().tip; }
     const batch_header* on_chain(std::uint64_t seq) const;
