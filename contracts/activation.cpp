@@ -115,6 +115,14 @@ std::vector<bytes> entries_of(const table& of, const row_view& row) {
   return keys;
 }
 
+/// Of entries that a row would have, whether one is too long to stand in order.
+std::optional<refusal> too_long(const table& of, const std::vector<bytes>& entries) {
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (entries[i].size() > limits::max_ordered_index_key_bytes)
+      return refuse(outcome::key_too_long, of.fields[of.indexes[i].front()].name);
+  return std::nullopt;
+}
+
 /// The two may declare different numbers of indexes.
 std::vector<index_change> entries_moved(const std::string& table, const bytes& row_key,
                                         std::vector<bytes> gone, std::vector<bytes> fresh) {
@@ -272,8 +280,12 @@ fault transaction::check_removed(const contract& before, const contract& after) 
 fault transaction::index_anew(const table& before, const table& after) {
   return each_row(after, [&](const bytes& key, const held_row& held) -> fault {
     const row_view row(*held.row);
-    auto moved =
-        entries_moved(after.full_name, key, entries_of(before, row), entries_of(after, row));
+    auto fresh = entries_of(after, row);
+    // Before the migration: its walks would pass over all that share the first bytes, unpaid.
+    if (const auto why = too_long(after, fresh))
+      return not_for_row(activation_fault::row_does_not_fit, after, stored_row(*held.row), why,
+                         "", " does not fit");
+    auto moved = entries_moved(after.full_name, key, entries_of(before, row), std::move(fresh));
     if (moved.empty()) return std::nullopt;
     auto same = *held.row;
     const auto done = rewrite(after, key, held, std::move(same), std::move(moved));
