@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <limits>
+#include <map>
 #include <random>
 
 using namespace tallymesh;
@@ -69,6 +70,78 @@ value stored(const std::string& name, value given) {
   return found ? *found : value();
 }
 
+/// Declarations, and what is given for them, of any kind; few names, so that they often meet.
+struct anything {
+  std::mt19937 chance;
+
+  std::size_t below(std::size_t limit) { return chance() % limit; }
+  std::string name() { return std::string(1, static_cast<char>('a' + below(6))); }
+  contract declaration() {
+    static constexpr const char* kinds[] = {
+        "int64{min=-9, max=9}", "text{max=5}", "decimal{scale=2}",
+        "decimal{scale=0}",     "bool{}",      "bytes{max=3}",
+        "one_of{'x', 'y'}"};
+    std::map<std::string, std::string> fields{{"a", "int64{}"}};
+    for (auto count = below(6); count > 0; --count) {
+      const std::string kind = kinds[below(std::size(kinds))];
+      fields[name()] = below(2) == 0 ? kind : "optional(" + kind + ")";
+    }
+    fields["a"] = "int64{}";
+    std::string text, index;
+    for (const auto& [of, kind] : fields) {
+      text += of + " = " + kind + ", ";
+      index += '"' + of + "\", ";
+    }
+    return parse_good("return { contract = 't', version = 1, tables = { t = { key = {'a'}, "
+                      "fields = { "
+                      + text + " }, index = { {" + index + "} } } } }");
+  }
+  value given() {
+    static const value all[] = {
+        value(),        value(true),           value(std::int64_t{7}), value(std::int64_t{70}),
+        value("x"),     value("3.5"),          value("too long"),      value(decimal{150, 1}),
+        value(bytes{}), value(bytes{1, 0, 2}), value(value_list{}),    value("")};
+    return all[below(std::size(all))];
+  }
+  value fitting(const field& x) {
+    for (;;)
+      if (auto one = given(); convert(x, one)) return one;
+  }
+  /// Mostly what fits.
+  value_map row(const table& of) {
+    value_map x;
+    for (const auto& each : of.fields)
+      if (each.name == "a" || below(4) != 0) put(x, each.name, fitting(each));
+    while (below(4) == 0)
+      put(x, name(), given());
+    return x;
+  }
+};
+
+/// What merging comes to, in other words: field by field, on decoded rows.
+std::optional<value_map> merged(const table& x, const value_map& given,
+                                const value_map& before) {
+  for (const auto& [name, what] : given)
+    if (std::none_of(x.fields.begin(), x.fields.end(),
+                     [&](const field& each) { return each.name == name; }))
+      return std::nullopt;
+  value_map after;
+  for (const auto& each : x.fields) {
+    const auto* fresh = find(given, each.name);
+    const auto* kept = find(before, each.name);
+    if (fresh == nullptr && kept != nullptr) {
+      put(after, each.name, *kept);
+    } else if (fresh == nullptr || fresh->is_null()) {
+      if (!each.optional) return std::nullopt;
+    } else {
+      const auto good = convert(each, *fresh);
+      if (!good) return std::nullopt;
+      put(after, each.name, *good);
+    }
+  }
+  return after;
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(rows)
@@ -118,6 +191,40 @@ BOOST_AUTO_TEST_CASE(a_row_read_in_place_holds_what_the_decoded_row_holds) {
   BOOST_TEST(in_place.value_of("zzz").is_null());
   BOOST_TEST(row_view().number("count") == 0);
   BOOST_TEST(row_view().text("code") == "");
+}
+
+// Also over a row of another declaration: that is what a migration stores over.
+BOOST_AUTO_TEST_CASE(rows_merged_in_place_are_those_merged_field_by_field) {
+  anything any{std::mt19937(5)};
+  std::size_t stored = 0, over_others = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto now = any.declaration(), other = any.declaration();
+    const auto& of = now.tables[0];
+    std::optional<bytes> before;
+    bool is_others = false;
+    for (int step = 0; step < 6; ++step) {
+      const auto given = any.row(of);
+      const auto expected = merged(of, given, before ? stored_row(*before) : value_map());
+      const auto made = merge(of, given, before);
+      BOOST_TEST_REQUIRE(made.has_value() == expected.has_value());
+      if (made) {
+        BOOST_TEST_REQUIRE((*made == encode(*expected)));
+        const row_view row(*made);
+        for (const auto& each : of.fields) {
+          const auto* held = find(*expected, each.name);
+          BOOST_TEST_REQUIRE((row.value_of(each.name) == (held ? *held : value())));
+        }
+        ++stored;
+        over_others += is_others;
+      }
+      is_others = step % 2 == 0;
+      const auto next = is_others ? merge(other.tables[0], any.row(other.tables[0]), {}) : made;
+      if (next) before = *next;
+      is_others = is_others && next.has_value();
+    }
+  }
+  BOOST_TEST(stored > 1000u);
+  BOOST_TEST(over_others > 1000u);
 }
 
 BOOST_AUTO_TEST_CASE(each_broken_rule_has_its_own_outcome_and_names_the_field) {
