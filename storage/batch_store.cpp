@@ -252,7 +252,9 @@ batch_store::erase(std::span<const lane_tip> cut,
   return erased;
 }
 
-result<void> batch_store::rebuild() { return env_->rebuild(); }
+result<void> batch_store::rebuild(const std::function<void(std::size_t copied_bytes)>& told) {
+  return env_->rebuild(told);
+}
 bool batch_store::holds_erased() const { return env_->holds_erased(); }
 std::size_t batch_store::used_bytes() const { return env_->used_bytes(); }
 

@@ -55,7 +55,7 @@ public:
   result<bool> erase(std::span<const lane_tip> cut,
                      const std::function<bool(const batch& of, const operation& what)>& which);
   /// So that the file holds nothing of it either; see environment::rebuild.
-  result<void> rebuild();
+  result<void> rebuild(const std::function<void(std::size_t copied_bytes)>& told = {});
   bool holds_erased() const; ///< a rebuild is due
   std::size_t used_bytes() const;
 

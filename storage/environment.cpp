@@ -524,7 +524,8 @@ result<void> environment::sync() {
   });
 }
 
-void environment::copy_into(const std::filesystem::path& directory) const {
+void environment::copy_into(const std::filesystem::path& directory,
+                            const copy_listener& told) const {
   const auto check = [this](int code) {
     if (code != 0) fail_lmdb(code, "making it anew");
   };
@@ -536,28 +537,33 @@ void environment::copy_into(const std::filesystem::path& directory) const {
   auto names = about_.databases;
   names.emplace_back(mark_database);
   const read_transaction from(*this, read_transaction::inside_closed_gate{});
+  std::size_t copied = 0, committed = 0;
+  // Each part is synced by itself: one sync at the end would take minutes and say nothing.
+  const auto commit = [&] {
+    check(mdb_txn_commit(std::exchange(to.txn, nullptr)));
+    check(mdb_env_sync(to.env, 1));
+    committed = copied;
+    if (told) told(copied);
+  };
   for (database i = 0; i < names.size(); ++i) {
     check(mdb_txn_begin(to.env, nullptr, 0, &to.txn));
     MDB_dbi into = 0;
     check(mdb_dbi_open(to.txn, names[i].c_str(), MDB_CREATE, &into));
-    std::size_t copied = 0;
     cursor at(from, i);
     for (bool more = at.seek({}); more; more = at.next()) {
       if (i + 1 == names.size() && as_text(at.key()) == erased_key) continue;
       auto key = to_lmdb(at.key()), value = to_lmdb(at.value());
       check(mdb_put(to.txn, into, &key, &value, MDB_APPEND));
       copied += key.mv_size + value.mv_size;
-      if (copied < copied_at_once_bytes) continue;
-      copied = 0;
-      check(mdb_txn_commit(std::exchange(to.txn, nullptr)));
+      if (copied - committed < copied_at_once_bytes) continue;
+      commit();
       check(mdb_txn_begin(to.env, nullptr, 0, &to.txn));
     }
-    check(mdb_txn_commit(std::exchange(to.txn, nullptr)));
+    commit();
   }
-  check(mdb_env_sync(to.env, 1));
 }
 
-result<void> environment::rebuild() {
+result<void> environment::rebuild(const copy_listener& told) {
   return guarded([&] {
     const std::lock_guard one_at_a_time(writing_);
     if (failed_) fail(errc::storage, where() + ": an earlier commit failed; start again");
@@ -567,7 +573,7 @@ result<void> environment::rebuild() {
       fail(errc::storage, "cannot create " + fresh.string() + ": " + std::strerror(errno));
     gate_.close();
     try {
-      copy_into(fresh);
+      copy_into(fresh, told);
     } catch (...) {
       gate_.open();
       std::error_code ignored;

@@ -162,8 +162,10 @@ public:
   /// Copies every record into a new file and puts that in the old one's place: then the file
   /// holds nothing that was deleted or overwritten, which LMDB leaves in pages that it may use
   /// again and in the gaps of those in use. Takes the time of reading and writing all that
-  /// there is; meanwhile reads and writes wait. On an error the old file stays.
-  result<void> rebuild();
+  /// there is; meanwhile reads and writes wait. On an error the old file stays. `told` hears
+  /// now and then how much is copied; it must not read from the store.
+  using copy_listener = std::function<void(std::size_t copied_bytes)>;
+  result<void> rebuild(const copy_listener& told = {});
   /// Whether something was erased since the file was made: see write_transaction::note_erased.
   bool holds_erased() const;
   /// All that was committed is on stable storage, also where a commit is not synced.
@@ -190,7 +192,7 @@ private:
   void open_databases(bool fresh);
   void cover_map();
   void write_locked(const std::function<void(write_transaction&)>& body);
-  void copy_into(const std::filesystem::path& directory) const;
+  void copy_into(const std::filesystem::path& directory, const copy_listener& told) const;
   void commit(write_transaction& t);
   void grow();
   std::string where() const { return about_.store + " at " + directory_.string(); }

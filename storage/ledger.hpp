@@ -227,7 +227,7 @@ public:
   /// blocks: until the orders to erase them follow, nothing can be executed.
   result<bool> hides_rows() const;
   /// So that the file holds nothing of it either; see environment::rebuild.
-  result<void> rebuild();
+  result<void> rebuild(const std::function<void(std::size_t copied_bytes)>& told = {});
   bool holds_erased() const; ///< a rebuild is due
   /// Also where durability is lazy.
   result<void> sync();

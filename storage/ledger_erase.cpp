@@ -140,7 +140,9 @@ result<bool> ledger::hides_rows() const {
   return env_->read([&](const read_transaction& t) { return t.entries(hidden) > 0; });
 }
 
-result<void> ledger::rebuild() { return env_->rebuild(); }
+result<void> ledger::rebuild(const std::function<void(std::size_t copied_bytes)>& told) {
+  return env_->rebuild(told);
+}
 bool ledger::holds_erased() const { return env_->holds_erased(); }
 result<void> ledger::sync() { return env_->sync(); }
 std::size_t ledger::used_bytes() const { return env_->used_bytes(); }

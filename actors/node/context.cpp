@@ -194,15 +194,34 @@ static void remember_that_key_votes(const configs::node_config& config) {
 /// What was erased while the store was too large to be made anew beside other work. If it
 /// cannot be, the node runs, and attests nothing.
 template <class Store>
-static void rebuild_if_due(Store& store, std::string_view name) {
+static void rebuild_if_due(Store& store, std::string_view name, const start_listener& held_up) {
+  using clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds pause_between_lines{5};
   if (!store.holds_erased()) return;
-  spdlog::info("making the {} anew, so that its file holds nothing that was erased: {} MiB",
-               name, store.used_bytes() >> 20);
-  if (const auto done = store.rebuild(); !done)
-    spdlog::error("the {} keeps what was erased in free pages: {}", name, done.error().context);
+  const auto all_mib = store.used_bytes() >> 20;
+  spdlog::info("making the {} anew, so that its file holds nothing that was erased: {} MiB; "
+               "the node answers when that is done",
+               name, all_mib);
+  const auto begun = clock::now();
+  auto told = begun - pause_between_lines;
+  const auto done = store.rebuild([&](std::size_t copied) {
+    if (clock::now() - told < pause_between_lines) return;
+    told = clock::now();
+    const auto line =
+        fmt::format("making the {} anew: {} of at most {} MiB", name, copied >> 20, all_mib);
+    spdlog::info("{}", line);
+    if (held_up) held_up(line);
+  });
+  if (!done)
+    return spdlog::error("the {} keeps what was erased in free pages: {}", name,
+                         done.error().context);
+  spdlog::info("made the {} anew in {} s: {} MiB", name,
+               std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun).count(),
+               store.used_bytes() >> 20);
 }
 
-result<std::shared_ptr<context>> open_context(configs::node_config config) {
+result<std::shared_ptr<context>> open_context(configs::node_config config,
+                                              const start_listener& held_up) {
   auto keys = configs::load_keys(config);
   if (!keys) return keys.error();
   auto executor = make_executor(config.mesh);
@@ -216,8 +235,8 @@ result<std::shared_ptr<context>> open_context(configs::node_config config) {
   if (!ledger) return ledger.error();
   auto batches = storage::batch_store::open(config.data_directory / "batches", domain);
   if (!batches) return batches.error();
-  rebuild_if_due(**ledger, "ledger");
-  rebuild_if_due(**batches, "batch store");
+  rebuild_if_due(**ledger, "ledger", held_up);
+  rebuild_if_due(**batches, "batch store", held_up);
   const auto head = (*ledger)->head();
   if (!head) return head.error();
   auto votes = storage::vote_log::open(config.data_directory / "votes", domain,

@@ -115,9 +115,13 @@ struct context {
 };
 using context_ptr = std::shared_ptr<const context>;
 
+/// Hears what holds up the start, every few seconds for as long as it does.
+using start_listener = std::function<void(const std::string& line)>;
+
 /// Opens stores and keys of a checked config. A missing or damaged vote log is said in the log
 /// and leaves `votes` empty. Errors: those of the stores, keys and contracts.
-result<std::shared_ptr<context>> open_context(configs::node_config config);
+result<std::shared_ptr<context>> open_context(configs::node_config config,
+                                              const start_listener& held_up = {});
 
 /// S18: logs an alarm and keeps both signed items in evidence.log, a line each, which a person
 /// and a court can read. Nobody is excluded for it. Any thread.

@@ -149,6 +149,16 @@ BOOST_AUTO_TEST_CASE(a_ledger_made_anew_holds_no_byte_of_what_was_erased) {
   BOOST_TEST(of.store->head()->height == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(a_rebuild_says_how_far_it_is) {
+  filled_ledger of;
+  std::vector<std::size_t> told;
+  require_ok(of.store->rebuild([&](std::size_t copied) { told.push_back(copied); }));
+  BOOST_TEST_REQUIRE(!told.empty());
+  BOOST_TEST(std::is_sorted(told.begin(), told.end()));
+  BOOST_TEST(told.back() > 1000u);
+  BOOST_TEST(told.back() < of.store->used_bytes());
+}
+
 BOOST_AUTO_TEST_CASE(a_rebuild_that_was_cut_off_leaves_the_old_file_and_no_rest) {
   filled_ledger of;
   of.store.reset();

@@ -22,6 +22,8 @@ namespace tallymesh {
 namespace {
 
 constexpr int exit_usage = 64, exit_software = 70, exit_config = 78;
+/// Between two signs of a start that takes long; many more than the seconds there should be.
+constexpr unsigned long long start_patience_us = 120'000'000;
 constexpr auto drain_deadline =
     std::chrono::milliseconds(4500); // with the rest, below the promised 5 s
 
@@ -193,7 +195,11 @@ int run(configs::node_config config, const arguments& given) {
                                                       + failed.message()));
   start_logging(config);
   const auto name = config.node;
-  auto context = node::open_context(std::move(config));
+  // systemd would end a start that takes longer than it was told, and the next would begin
+  // anew.
+  auto context = node::open_context(std::move(config), [](const std::string& line) {
+    sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu\nSTATUS=%s", start_patience_us, line.c_str());
+  });
   if (!context) {
     spdlog::critical("{}", context.error().context);
     return context.error().code == errc::bad_config ? exit_config : exit_software;
