@@ -214,6 +214,40 @@ bytes remember_place(hidden_places& hidden, const std::string& table, const byte
   return name;
 }
 
+struct folded_rows {
+  std::size_t count = 0;
+  bytes last; ///< key of the last one
+  digest all;
+  value_list each; ///< if they were asked for
+};
+
+/// A few at a time: a page of the longest rows would take 256 MiB of memory at once.
+result<folded_rows> fold_rows(const storage::ledger& ledger, const std::string& table,
+                              bytes after, std::size_t limit, const bytes& salt,
+                              bool with_each) {
+  constexpr std::size_t at_once = 16;
+  folded_rows out;
+  while (out.count < limit) {
+    const auto wanted = std::min(at_once, limit - out.count);
+    const auto page = ledger.rows(table, after, wanted);
+    if (!page) return page.error();
+    for (const auto& row : *page) {
+      const auto one = hash(digest_kind::record, {salt, row.key, row.row});
+      out.all = hash(digest_kind::table, {out.all.raw, one.raw});
+      if (!with_each) continue;
+      value_map entry;
+      put(entry, "key", row.key);
+      put(entry, "digest", bytes(one.raw.begin(), one.raw.begin() + 16));
+      put(entry, "height", number(row.last.height));
+      out.each.emplace_back(std::move(entry));
+    }
+    out.count += page->size();
+    if (!page->empty()) after = out.last = page->back().key;
+    if (page->size() < wanted) break;
+  }
+  return out;
+}
+
 } // namespace
 
 result<value_map> rows(const node::context& context, const value_map& arguments,
@@ -240,34 +274,20 @@ result<value_map> rows(const node::context& context, const value_map& arguments,
       salt.insert(salt.end(), secret.begin(), secret.end());
     }
   }
-  const auto page = context.ledger->rows(table, after, limit);
+  auto page = fold_rows(*context.ledger, table, std::move(after), limit, salt, each_row);
   if (!page) return page.error();
   const auto head_after = context.ledger->head();
   if (!head_after) return head_after.error();
   value_map out;
   put(out, "height", number(head->height));             // the page is at least so new,
   put(out, "height_after", number(head_after->height)); // and at most so new
-  put(out, "count", number(page->size()));
+  put(out, "count", number(page->count));
   put(out, "hidden", hidden != nullptr);
-  if (page->empty())
-    put(out, "last", bytes{});
-  else
-    put(out, "last",
-        hidden ? remember_place(*hidden, table, salt, page->back().key) : page->back().key);
-  value_list list;
-  digest all;
-  for (const auto& row : *page) {
-    const auto one = hash(digest_kind::record, {salt, row.key, row.row});
-    all = hash(digest_kind::table, {all.raw, one.raw});
-    if (!each_row) continue;
-    value_map entry;
-    put(entry, "key", row.key);
-    put(entry, "digest", bytes(one.raw.begin(), one.raw.begin() + 16));
-    put(entry, "height", number(row.last.height));
-    list.emplace_back(std::move(entry));
-  }
-  put(out, "digest", bytes(all.raw.begin(), all.raw.end()));
-  put(out, "rows", std::move(list));
+  put(out, "last",
+      hidden && page->count > 0 ? remember_place(*hidden, table, salt, page->last)
+                                : page->last);
+  put(out, "digest", bytes(page->all.raw.begin(), page->all.raw.end()));
+  put(out, "rows", std::move(page->each));
   return out;
 }
 
