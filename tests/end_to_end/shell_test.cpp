@@ -231,6 +231,9 @@ BOOST_AUTO_TEST_CASE(a_changed_record_is_found) {
   must("up " + mesh.string() + " --within 120");
   BOOST_TEST(tally::poll_until(std::chrono::seconds(30), std::chrono::milliseconds(100),
                                [&] { return !holds(shell("mesh"), "down"); }));
+  // Who still fetches batches lacks the records, too.
+  BOOST_TEST(tally::poll_until(std::chrono::seconds(30), std::chrono::milliseconds(100),
+                               [&] { return !holds(shell("why"), "fetches"); }));
   const auto seen =
       converse(*this, {"why", "use platform; ledger; use hq"}, "changed_record.txt");
   BOOST_TEST(holds(seen, "platform: differs from the others in table divisions.streets"));
