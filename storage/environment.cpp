@@ -563,12 +563,23 @@ void environment::copy_into(const std::filesystem::path& directory,
   }
 }
 
+/// LMDB tells a disk that fills up while it writes as an input/output error.
+void environment::check_room_for_copy() const {
+  const auto needed = used_bytes(), free = std::filesystem::space(directory_).available;
+  if (free < needed)
+    fail(errc::too_large,
+         where() + ": making it anew takes up to " + std::to_string((needed >> 20) + 1)
+             + " MiB of the disk beside the old file, and " + std::to_string(free >> 20)
+             + " are free; make room, then start again");
+}
+
 result<void> environment::rebuild(const copy_listener& told) {
   return guarded([&] {
     const std::lock_guard one_at_a_time(writing_);
     if (failed_) fail(errc::storage, where() + ": an earlier commit failed; start again");
     const auto fresh = directory_ / rebuilt_name;
     std::filesystem::remove_all(fresh);
+    check_room_for_copy();
     if (::mkdir(fresh.c_str(), directory_mode) != 0)
       fail(errc::storage, "cannot create " + fresh.string() + ": " + std::strerror(errno));
     gate_.close();

@@ -162,7 +162,8 @@ public:
   /// Copies every record into a new file and puts that in the old one's place: then the file
   /// holds nothing that was deleted or overwritten, which LMDB leaves in pages that it may use
   /// again and in the gaps of those in use. Takes the time of reading and writing all that
-  /// there is; meanwhile reads and writes wait. On an error the old file stays. `told` hears
+  /// there is; meanwhile reads and writes wait. On an error the old file stays; errc::too_large
+  /// if the disk has no room for both, which was found before anything was done. `told` hears
   /// now and then how much is copied; it must not read from the store.
   using copy_listener = std::function<void(std::size_t copied_bytes)>;
   result<void> rebuild(const copy_listener& told = {});
@@ -192,6 +193,7 @@ private:
   void open_databases(bool fresh);
   void cover_map();
   void write_locked(const std::function<void(write_transaction&)>& body);
+  void check_room_for_copy() const;
   void copy_into(const std::filesystem::path& directory, const copy_listener& told) const;
   void commit(write_transaction& t);
   void grow();
