@@ -242,6 +242,17 @@ struct busy_mesh {
       each->stop();
       BOOST_TEST(each->failure() == "");
     }
+    // What one node has said is done, another may still have to execute.
+    auto asking = tally::clients_of(gateways);
+    BOOST_TEST(tally::poll_until(60s, 20ms, [&] {
+      const auto answers = tally::ask_all(asking, "/v1/digest");
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        const auto said = tally::node_digest::from(gateways[i].node, answers[i]);
+        const auto jobs = said.tables.find("jobs.jobs");
+        if (jobs == said.tables.end() || jobs->second.records != jobs_made()) return false;
+      }
+      return true;
+    }));
   }
   std::size_t jobs_made() const {
     std::size_t made = 0;
