@@ -1,5 +1,6 @@
 #include "contracts/contract.hpp"
 
+#include "contracts/short_bytes.hpp"
 #include "messages/value.hpp"
 
 #include <algorithm>
@@ -19,10 +20,11 @@ std::optional<tier> tier_named(std::string_view name) {
 
 template <class T>
 static const T* find_named(const std::vector<T>& sorted, std::string_view wanted) {
-  const auto at =
-      std::lower_bound(sorted.begin(), sorted.end(), wanted,
-                       [](const T& x, std::string_view name) { return x.name < name; });
-  return at != sorted.end() && at->name == wanted ? &*at : nullptr;
+  const auto at = std::lower_bound(sorted.begin(), sorted.end(), wanted,
+                                   [](const T& x, std::string_view name) {
+                                     return order_of(std::string_view(x.name), name) < 0;
+                                   });
+  return at != sorted.end() && is_same(std::string_view(at->name), wanted) ? &*at : nullptr;
 }
 
 const field* table::find_field(std::string_view wanted) const {

@@ -87,8 +87,9 @@ result<contract_set_ptr> contract_set::make(mesh_facts mesh, std::vector<contrac
   for (const auto& [name, entry] : made->all_)
     for (const auto& each : entry.declared.tables)
       made->tables_.emplace(each.full_name, &each);
-  for (const auto& [name, table] : made->tables_)
-    if (auto linked = made->link(*table); !linked) return linked.error();
+  for (const auto& [name, entry] : made->all_)
+    for (const auto& each : entry.declared.tables)
+      if (auto linked = made->link(each); !linked) return linked.error();
   return contract_set_ptr(std::move(made));
 }
 

@@ -2,6 +2,7 @@
 // the mesh. An activation makes another set. Immutable and shared; any thread.
 #pragma once
 
+#include "contracts/by_name.hpp"
 #include "contracts/contract.hpp"
 
 #include <map>
@@ -79,7 +80,7 @@ private:
   mesh_facts mesh_;
   std::map<std::string, contract_entry, std::less<>> all_;
   std::set<std::string, std::less<>> frozen_;
-  std::map<std::string, const table*, std::less<>> tables_; ///< by full name
+  by_name<const table*> tables_;                            ///< by full name
   std::map<const table*, std::vector<referrer>> referrers_; ///< looked up, never iterated
 };
 

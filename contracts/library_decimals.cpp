@@ -1,5 +1,6 @@
 // Exact numbers with decimals, as values of the contract's code: immutable, checked.
 #include "contracts/library.hpp"
+#include "contracts/sandbox.hpp"
 
 #include <algorithm>
 #include <lua.hpp>
@@ -18,7 +19,10 @@ void push_decimal(lua_State* lua, decimal x) {
 
 const decimal* decimal_at(lua_State* lua, int at) {
   if (lua_type(lua, at) != LUA_TUSERDATA) return nullptr;
-  return static_cast<const decimal*>(luaL_testudata(lua, at, decimal_metatable));
+  if (lua_getmetatable(lua, at) == 0) return nullptr;
+  const bool is_decimal = lua_topointer(lua, -1) == sandbox::of(lua).decimal_metatable;
+  lua_pop(lua, 1);
+  return is_decimal ? static_cast<const decimal*>(lua_touserdata(lua, at)) : nullptr;
 }
 
 static wide power_of_ten(int exponent) {
@@ -229,6 +233,7 @@ void open_decimals(lua_State* lua) {
                                          {"units", &decimal_units},
                                          {nullptr, nullptr}};
   luaL_newmetatable(lua, decimal_metatable);
+  sandbox::of(lua).decimal_metatable = lua_topointer(lua, -1);
   luaL_setfuncs(lua, operators, 0);
   lua_newtable(lua);
   add_functions(lua, methods);

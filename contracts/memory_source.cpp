@@ -41,7 +41,7 @@ void memory_source::apply(block_height height, std::span<const change> changes,
 held_row memory_source::row(std::string_view table, bytes_view key) const {
   const auto of = tables_.find(table);
   if (of == tables_.end()) return {};
-  const auto found = of->second.find(copy(key));
+  const auto found = of->second.find(key);
   return found == of->second.end() ? held_row{} : found->second;
 }
 

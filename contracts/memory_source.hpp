@@ -2,6 +2,7 @@
 // the ledger does. One thread.
 #pragma once
 
+#include "contracts/by_name.hpp"
 #include "contracts/table_source.hpp"
 
 #include <map>
@@ -25,10 +26,10 @@ public:
   std::size_t size_bytes() const { return size_bytes_; }
 
   using rows_by_key = std::map<bytes, held_row, bytes_less>;
-  const std::map<std::string, rows_by_key, std::less<>>& tables() const { return tables_; }
+  const by_name<rows_by_key>& tables() const { return tables_; }
 
 private:
-  std::map<std::string, rows_by_key, std::less<>> tables_;
+  by_name<rows_by_key> tables_;
   using entries_in_order = std::map<entry_place, bytes>; // to the index key
   std::map<std::pair<std::string, std::uint8_t>, entries_in_order> indexes_;
   std::size_t size_bytes_ = 0;

@@ -14,6 +14,9 @@ void overlay::begin_block(block_height height) {
   TALLYMESH_INVARIANT(journal_.empty() && made_.changes.empty());
   height_ = height;
   change_bytes_ = 0;
+  // A list that grows is copied, and leaves its room in pieces among the rows.
+  made_.changes.reserve(usual_.changes);
+  made_.indexes.reserve(usual_.indexes);
 }
 
 block_changes overlay::end_block() {
@@ -25,6 +28,7 @@ block_changes overlay::end_block() {
       for (auto& [number, entries] : table.indexes)
         entries.gone.clear();
   gone_entries_ += ended.gone_entries;
+  ended.rows.reserve(journal_.size());
   for (std::size_t i = 0; i < journal_.size(); ++i) {
     const auto& change = made_.changes[i];
     ended.size_bytes +=
@@ -34,6 +38,7 @@ block_changes overlay::end_block() {
   size_bytes_ += ended.size_bytes;
   blocks_.push_back(std::move(ended));
   journal_.clear();
+  usual_ = {made_.changes.size(), made_.indexes.size()};
   return std::exchange(made_, {});
 }
 
@@ -50,6 +55,7 @@ void overlay::drop(const place& at) {
   for (auto& [number, entries] : at.of->indexes)
     entries.remove(at.row->first);
   at.of->rows.erase(at.row);
+  ++drops_;
 }
 
 // --- reads
@@ -69,6 +75,15 @@ held_row overlay::row(std::string_view table, const bytes& key,
   if (const auto* of = find(table))
     if (const auto at = of->rows.find(key); at != of->rows.end()) return at->second;
   return below.row(table, key);
+}
+
+held_row overlay::look(std::string_view table, const bytes& key, const table_source& below,
+                       spot& at) {
+  auto& of = table_of(table);
+  at.next_ = {&of, of.rows.lower_bound(key)};
+  at.drops_ = drops_;
+  const auto& next = at.next_.row;
+  return next != of.rows.end() && next->first == key ? next->second : below.row(table, key);
 }
 
 namespace {
@@ -262,10 +277,15 @@ void overlay::follow(const place& at, const table& of) {
 }
 
 void overlay::write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-                    std::uint32_t position, std::vector<index_change> indexes) {
+                    std::uint32_t position, std::vector<index_change> indexes,
+                    const spot& near) {
   const change_place here{height_, changes()};
-  auto& rows = table_of(of.full_name);
-  const auto [at, fresh] = rows.rows.try_emplace(key);
+  const bool known = near.drops_ == drops_;
+  auto& rows = known ? *near.next_.of : table_of(of.full_name);
+  const auto before_it = rows.rows.size();
+  const auto at =
+      rows.rows.try_emplace(known ? near.next_.row : rows.rows.lower_bound(key), key);
+  const bool fresh = rows.rows.size() > before_it;
   journal_.push_back({.at = {&rows, at},
                       .declared = &of,
                       .indexes = made_.indexes.size(),

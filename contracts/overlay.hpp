@@ -4,6 +4,7 @@
 // ends; a version goes when its height is stored. Owned by the executor's actor; one thread.
 #pragma once
 
+#include "contracts/by_name.hpp"
 #include "contracts/contract.hpp"
 #include "contracts/table_source.hpp"
 
@@ -44,6 +45,10 @@ public:
   void add_bytes(std::size_t count) { change_bytes_ += count; }
 
   held_row row(std::string_view table, const bytes& key, const table_source& below) const;
+  /// As `row`, and where the row stands or would stand, so that writing it costs no second
+  /// search. A spot that is old by then is no harm.
+  class spot;
+  held_row look(std::string_view table, const bytes& key, const table_source& below, spot& at);
   /// In key order, deleted rows too.
   void rows(std::string_view table, const key_range& wanted, const table_source& below,
             const table_source::row_visitor& visit) const;
@@ -58,7 +63,7 @@ public:
 
   /// `before` is what `row` gave. `indexes`: what the change does to the table's entries.
   void write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-             std::uint32_t position, std::vector<index_change> indexes);
+             std::uint32_t position, std::vector<index_change> indexes, const spot& near = {});
 
   struct mark_t {
     std::size_t writes = 0, bytes = 0;
@@ -91,6 +96,19 @@ private:
     table_rows* of;
     rows_by_key::iterator row;
   };
+
+public:
+  class spot {
+  public:
+    spot() : next_{}, drops_(0) {} ///< nowhere
+
+  private:
+    friend overlay;
+    place next_; ///< the first row that is not before it
+    std::uint64_t drops_;
+  };
+
+private:
   struct ended_block {
     block_height height = 0;
     std::size_t gone_entries = 0;
@@ -114,13 +132,18 @@ private:
   /// An index change of this block, or taken back.
   void note_gone(const index_change& x, bool taken_back);
 
-  std::map<std::string, table_rows, std::less<>> tables_;
+  by_name<table_rows> tables_;
   std::deque<ended_block> blocks_;
   std::size_t size_bytes_ = 0;
   std::size_t gone_entries_ = 0;
 
+  std::uint64_t drops_ = 1; ///< rises when rows go, and with them their places
+
   block_height height_ = 0;
   block_changes made_;
+  struct {
+    std::size_t changes = 0, indexes = 0;
+  } usual_;                            ///< of the block before
   std::vector<journal_entry> journal_; ///< one for each of made_.changes
   std::size_t change_bytes_ = 0;
 };

@@ -67,7 +67,7 @@ static int context_get(lua_State* lua) {
   const auto key = table_key(lua, table, key_arguments(lua, 2));
   const auto row = ask_host(lua, [&](auto& run) { return run.on->get(table, key); });
   if (*row)
-    push_row(lua, **row);
+    push_row(lua, row_view(**row));
   else
     lua_pushnil(lua);
   return 1;

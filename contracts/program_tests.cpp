@@ -174,7 +174,7 @@ static int test_get(lua_State* lua) {
   const auto key = as_declared(own_table(lua, table), key_arguments(lua, 2));
   const auto row = ask_host(lua, [&](auto& run) { return run.test_on->get(table, key); });
   if (*row)
-    push_row(lua, **row);
+    push_row(lua, row_view(**row));
   else
     lua_pushnil(lua);
   return 1;

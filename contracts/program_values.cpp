@@ -3,9 +3,11 @@
 #include "contracts/constructors.hpp"
 #include "contracts/library.hpp"
 #include "contracts/sandbox.hpp"
+#include "contracts/short_bytes.hpp"
 #include "messages/limits.hpp"
 
 #include <algorithm>
+#include <boost/container/small_vector.hpp>
 #include <lua.hpp>
 
 namespace tallymesh::contracts {
@@ -49,6 +51,32 @@ void push_row(lua_State* lua, const value_map& row) {
   }
 }
 
+/// As push_value of the value decoded.
+static void push_encoded(lua_State* lua, bytes_view x) {
+  luaL_checkstack(lua, 4, nullptr);
+  switch (kind_of(x)) {
+  case value_kind<bool>:
+    return lua_pushboolean(lua, flag_of(x));
+  case value_kind<std::int64_t>:
+    return lua_pushinteger(lua, integer_of(x));
+  case value_kind<decimal>:
+    return push_decimal(lua, decimal_of(x));
+  default:
+    return push_text(lua, as_text(content_of(x)));
+  }
+}
+
+void push_row(lua_State* lua, const row_view& row) {
+  luaL_checkstack(lua, 4, nullptr);
+  lua_createtable(lua, 0, static_cast<int>(row.size()));
+  spend_entries(lua, row.size());
+  for (row_view::cursor at(row); at.at() != nullptr; at.next()) {
+    lua_pushlstring(lua, at.at()->name.data(), at.at()->name.size());
+    push_encoded(lua, at.at()->encoded);
+    lua_rawset(lua, -3);
+  }
+}
+
 void push_value(lua_State* lua, const value& x) {
   luaL_checkstack(lua, 4, nullptr);
   if (const auto* truth = x.as<bool>())
@@ -79,6 +107,24 @@ void push_rows(lua_State* lua, const std::vector<value_map>& rows) {
 }
 
 // --- out of Lua
+
+/// No name is there twice. Places are sorted, for moving a name and a value about costs more.
+static value_map in_order_of_names(value_map map) {
+  boost::container::small_vector<value_map::pointer, 24> places;
+  places.reserve(map.size());
+  for (auto& each : map)
+    places.push_back(&each);
+  const auto before = [](const auto* a, const auto* b) {
+    return order_of(std::string_view(a->first), std::string_view(b->first)) < 0;
+  };
+  if (std::is_sorted(places.begin(), places.end(), before)) return map;
+  std::sort(places.begin(), places.end(), before);
+  value_map sorted;
+  sorted.reserve(map.size());
+  for (auto* each : places)
+    sorted.push_back(std::move(*each));
+  return sorted;
+}
 
 namespace {
 
@@ -113,19 +159,17 @@ public:
 
   value_map take_map(int at, int depth) {
     value_map map;
+    map.reserve(8); // most rows and arguments
     walk(at, depth, [&] {
       if (lua_type(lua_, -2) != LUA_TSTRING)
         raise(lua_, std::string("this table needs names, and has a ") + type_word(lua_, -2)
                         + " as one");
-      std::string name(text_at(lua_, -2));
+      auto& [name, each] = map.emplace_back(text_at(lua_, -2), value());
       if (!is_utf8(name)) raise(lua_, "a name in this table is not UTF-8 text");
       count(name.size());
-      auto each = take(lua_gettop(lua_), depth);
-      map.emplace_back(std::move(name), std::move(each));
+      each = take(lua_gettop(lua_), depth);
     });
-    std::sort(map.begin(), map.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    return map;
+    return in_order_of_names(std::move(map));
   }
 
   value_list take_list(int at, int depth) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "contracts/contract.hpp"
+#include "contracts/row_view.hpp"
 #include "messages/value.hpp"
 
 struct lua_State;
@@ -13,6 +14,7 @@ namespace tallymesh::contracts {
 /// nil for null. Lists and maps become tables; in a list null is `none`.
 void push_value(lua_State* lua, const value& x);
 void push_row(lua_State* lua, const value_map& row);
+void push_row(lua_State* lua, const row_view& row);
 void push_rows(lua_State* lua, const std::vector<value_map>& rows);
 
 /// nil and `none` are null. A table of the numbers 1 to n is a list, one of texts a map; an

@@ -1,10 +1,12 @@
 #include "contracts/row.hpp"
 
+#include "contracts/table_source.hpp"
 #include "messages/encoding.hpp"
 #include "messages/little_endian.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace tallymesh::contracts {
 
@@ -22,13 +24,31 @@ void throw_exception_from_error(const refusal&, const boost::source_location& at
 
 // --- values
 
-static std::int64_t characters_in(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-}
-
 static bool in_range(const field& x, std::int64_t size) {
   return size >= x.min && size <= x.max;
+}
+
+/// Of UTF-8: bytes, but for those that go on with a character (10xxxxxx).
+static std::int64_t characters_in(std::string_view text) {
+  constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+  auto count = static_cast<std::int64_t>(text.size());
+  while (!text.empty()) {
+    std::uint64_t eight = 0;
+    const auto size = std::min(text.size(), sizeof eight);
+    std::memcpy(&eight, text.data(), size);
+    // A bit for each of the eight, added up in the highest byte.
+    count -= ((eight >> 7 & ~(eight >> 6) & ones) * ones) >> 56;
+    text.remove_prefix(size);
+  }
+  return count;
+}
+
+/// Whether the text has as many characters as the field asks for.
+static bool has_good_length(const field& x, std::string_view text) {
+  const auto size = static_cast<std::int64_t>(text.size());
+  // A character is one to four bytes, so most texts need not be counted.
+  if (size <= x.max && (size + 3) / 4 >= x.min) return true;
+  return in_range(x, characters_in(text));
 }
 
 static bool looks_like_number(std::string_view text) {
@@ -50,13 +70,13 @@ static std::optional<decimal> rescale(decimal x, std::uint8_t scale) {
   return x;
 }
 
-static checked<decimal> convert_decimal(const field& x, const value& given) {
+static checked<decimal> convert_decimal(const field& x, const given_value& given) {
   std::optional<decimal> number;
   if (const auto* exact = given.as<decimal>())
     number = rescale(*exact, x.scale);
   else if (const auto* whole = given.as<std::int64_t>())
     number = rescale({*whole, 0}, x.scale);
-  else if (const auto* text = given.as<std::string>(); text && looks_like_number(*text))
+  else if (const auto* text = given.as<std::string_view>(); text && looks_like_number(*text))
     number = decimal::from_text(*text, x.scale);
   else
     return refuse(outcome::wrong_type, x.name);
@@ -66,15 +86,15 @@ static checked<decimal> convert_decimal(const field& x, const value& given) {
 
 /// Why the field cannot hold `given` as it is; nothing if it can. Not asked for decimals, which
 /// may be stored in another form.
-static std::optional<refusal> misfit(const field& x, const value& given) {
+static std::optional<refusal> misfit(const field& x, const given_value& given) {
   const auto unless = [&](bool good) -> std::optional<refusal> {
     if (good) return std::nullopt;
     return refuse(outcome::out_of_range, x.name);
   };
   switch (x.kind) {
   case field_kind::text:
-    if (const auto* text = given.as<std::string>())
-      return unless(in_range(x, characters_in(*text)) && is_utf8(*text));
+    if (const auto* text = given.as<std::string_view>())
+      return unless(is_utf8(*text) && has_good_length(x, *text));
     break;
   case field_kind::int64:
     if (const auto* number = given.as<std::int64_t>()) return unless(in_range(x, *number));
@@ -86,11 +106,11 @@ static std::optional<refusal> misfit(const field& x, const value& given) {
     if (given.as<bool>()) return std::nullopt;
     break;
   case field_kind::bytes:
-    if (const auto* raw = given.as<bytes>())
+    if (const auto* raw = given.as<bytes_view>())
       return unless(in_range(x, static_cast<std::int64_t>(raw->size())));
     break;
   case field_kind::one_of:
-    if (const auto* text = given.as<std::string>())
+    if (const auto* text = given.as<std::string_view>())
       return unless(std::find(x.choices.begin(), x.choices.end(), *text) != x.choices.end());
     break;
   }
@@ -142,12 +162,6 @@ result<value> value_from_text(const field& x, std::string_view text) {
 
 // --- rows
 
-static bool in_order(const value_map& row) {
-  return std::adjacent_find(row.begin(), row.end(),
-                            [](const auto& a, const auto& b) { return a.first >= b.first; })
-         == row.end();
-}
-
 value_map stored_row(bytes_view raw) {
   auto row = decode<value_map>(raw);
   TALLYMESH_INVARIANT(row.has_value());
@@ -156,140 +170,181 @@ value_map stored_row(bytes_view raw) {
 
 namespace {
 
-/// A field of the new row: kept as it stands, or given.
-struct merged_field {
-  const field* of;
-  bytes_view kept;    ///< name and value; empty: given
-  const value* given; ///< null: a decimal of these units
-  std::int64_t units;
-};
-
-/// Writes a row as `encode` does (row_view.hpp reads it), into room for all of it.
+/// Writes a row, or values of it, as `encode` does (row_view.hpp reads it), where there is
+/// room.
 class row_writer {
 public:
-  explicit row_writer(std::size_t size) : row_(size), at_(row_.data()) {}
+  explicit row_writer(std::uint8_t* at) : at_(at) {}
 
   template <class T>
   void integer(T x) {
     write_little_endian(at_, x);
     at_ += sizeof(T);
   }
-  void raw(bytes_view part) { at_ = std::copy(part.begin(), part.end(), at_); }
+  void raw(bytes_view part) { at_ = copy_to(at_, part); }
   void with_size(bytes_view part) {
     integer(static_cast<std::uint32_t>(part.size()));
     raw(part);
   }
-  void scalar(const value& x) {
-    integer(static_cast<std::uint8_t>(x.data.index()));
-    if (const auto* text = x.as<std::string>())
-      with_size(as_bytes(*text));
+  template <class T>
+  void kind() {
+    integer(static_cast<std::uint8_t>(value_kind<T>));
+  }
+  void scalar(const given_value& x) {
+    if (const auto* text = x.as<std::string_view>())
+      kind<std::string>(), with_size(as_bytes(*text));
     else if (const auto* number = x.as<std::int64_t>())
-      integer(static_cast<std::uint64_t>(*number));
+      kind<std::int64_t>(), integer(static_cast<std::uint64_t>(*number));
     else if (const auto* flag = x.as<bool>())
-      integer(static_cast<std::uint8_t>(*flag));
-    else if (const auto* content = x.as<bytes>())
-      with_size(*content);
+      kind<bool>(), integer(static_cast<std::uint8_t>(*flag));
+    else if (const auto* content = x.as<bytes_view>())
+      kind<bytes>(), with_size(*content);
     else
       TALLYMESH_INVARIANT(!"a value that fields do not hold");
   }
   void exact(decimal x) {
-    integer(static_cast<std::uint8_t>(value_kind<decimal>));
+    kind<decimal>();
     integer(static_cast<std::uint64_t>(x.units));
     integer(x.scale);
   }
-  bytes take() {
-    TALLYMESH_INVARIANT(at_ == row_.data() + row_.size());
-    return std::move(row_);
+  void given(const row_merge::forms& form, const field& declared) {
+    if (form.from == row_merge::source::exact)
+      exact({form.units, declared.scale});
+    else
+      scalar(*form.given);
   }
+  const std::uint8_t* at() const { return at_; }
 
 private:
-  bytes row_;
   std::uint8_t* at_;
 };
 
-std::size_t encoded_bytes(const merged_field& x) {
-  if (!x.kept.empty()) return x.kept.size();
-  const auto head = 4 + x.of->name.size() + 1;
-  if (x.given == nullptr) return head + 8 + 1;
-  if (const auto* text = x.given->as<std::string>()) return head + 4 + text->size();
-  if (const auto* content = x.given->as<bytes>()) return head + 4 + content->size();
-  return head + (x.given->as<bool>() != nullptr ? 1 : 8);
+std::size_t encoded_bytes_of(const given_value& x) {
+  if (const auto* text = x.as<std::string_view>()) return 1 + 4 + text->size();
+  if (const auto* content = x.as<bytes_view>()) return 1 + 4 + content->size();
+  return x.as<bool>() != nullptr ? 1 + 1 : 1 + 8;
 }
-
-bytes write_row(std::span<const merged_field> fields) {
-  std::size_t size = 4;
-  for (const auto& each : fields)
-    size += encoded_bytes(each);
-  row_writer out(size);
-  out.integer(static_cast<std::uint32_t>(fields.size()));
-  for (const auto& each : fields) {
-    if (!each.kept.empty()) {
-      out.raw(each.kept);
-      continue;
-    }
-    out.with_size(as_bytes(each.of->name));
-    if (each.given != nullptr)
-      out.scalar(*each.given);
-    else
-      out.exact({each.units, each.of->scale});
-  }
-  return out.take();
-}
+constexpr std::size_t exact_bytes = 1 + 8 + 1;
 
 } // namespace
 
-/// Adds what the row holds of one field after the merge, if anything.
-static std::optional<refusal> merge_field(const field& x, const value* given, bytes_view kept,
-                                          std::vector<merged_field>& after) {
-  if (given == nullptr && !kept.empty()) {
-    after.push_back({&x, kept, nullptr, 0});
-  } else if (given == nullptr || given->is_null()) {
-    if (!x.optional) return refuse(outcome::missing_field, x.name);
-  } else if (x.kind == field_kind::decimal) {
-    const auto exact = convert_decimal(x, *given);
-    if (!exact) return exact.error();
-    after.push_back({&x, {}, nullptr, exact->units});
-  } else {
-    if (auto why = misfit(x, *given)) return why;
-    after.push_back({&x, {}, given, 0});
+/// What the row holds of a field that is given, after the merge.
+std::optional<refusal> row_merge::take_given(const field& declared, forms& form) const {
+  if (form.given == nullptr || form.given->is_null()) {
+    if (!declared.optional) return refuse(outcome::missing_field, declared.name);
+    return std::nullopt;
   }
+  if (declared.kind == field_kind::decimal) {
+    const auto exact = convert_decimal(declared, *form.given);
+    if (!exact) return exact.error();
+    form.from = source::exact;
+    form.units = exact->units;
+    return std::nullopt;
+  }
+  form.from = source::given;
+  return misfit(declared, *form.given);
+}
+
+void row_merge::count(const field& declared, const forms& form) {
+  std::size_t size = 0;
+  if (form.from == source::kept)
+    size = form.before.size();
+  else if (form.from == source::exact)
+    size = exact_bytes;
+  else if (form.from == source::given)
+    size = encoded_bytes_of(*form.given);
+  same_places_ = same_places_ && size == form.before.size();
+  if (size == 0) return;
+  ++present_;
+  size_ += 4 + declared.name.size() + size;
+}
+
+/// One pass: the declared fields, the given ones and those of `before` all ascend by name.
+std::optional<refusal> row_merge::gather(given_row given, const std::optional<bytes>& before) {
+  auto next = given.begin();
+  row_view::cursor held(before ? row_view(*before) : row_view());
+  same_places_ = before.has_value();
+  forms_.resize(of_.fields.size());
+  for (std::size_t i = 0; i < of_.fields.size(); ++i) {
+    const auto& declared = of_.fields[i];
+    const std::string_view name = declared.name;
+    auto& form = forms_[i];
+    for (const auto* at = held.at(); at != nullptr; at = held.at()) {
+      const bool met = is_same(at->name, name);
+      if (!met && order_of(at->name, name) > 0) break;
+      if (met)
+        form.before = at->encoded;
+      else
+        same_places_ = false; // of an earlier declaration: it goes
+      held.next();
+      if (met) break;
+    }
+    const bool is_given = next != given.end() && is_same(next->name, name);
+    if (is_given) form.given = &(next++)->what;
+    if (!is_given && !form.before.empty()) {
+      form.from = source::kept;
+    } else if (auto why = take_given(declared, form)) {
+      // A given name that no field has stays next: it is what is wrong first.
+      if (next != given.end() && next->name < name)
+        return refuse(outcome::unknown_field, next->name);
+      return why;
+    }
+    count(declared, form);
+  }
+  if (held.at() != nullptr) same_places_ = false;
+  if (next != given.end()) return refuse(outcome::unknown_field, next->name);
   return std::nullopt;
+}
+
+void row_merge::write_whole() {
+  after_.resize(size_);
+  row_writer out(after_.data());
+  out.integer(present_);
+  for (std::size_t i = 0; i < forms_.size(); ++i) {
+    auto& form = forms_[i];
+    const auto& declared = of_.fields[i];
+    if (form.from == source::none) continue;
+    out.with_size(as_bytes(declared.name));
+    const auto* const start = out.at();
+    if (form.from == source::kept)
+      out.raw(form.before);
+    else
+      out.given(form, declared);
+    form.after = {start, out.at()};
+  }
+  TALLYMESH_INVARIANT(out.at() == after_.data() + after_.size());
+}
+
+void row_merge::write_over(const bytes& before) {
+  after_ = before;
+  for (std::size_t i = 0; i < forms_.size(); ++i) {
+    auto& form = forms_[i];
+    if (form.from == source::none) continue;
+    auto* const at = after_.data() + (form.before.data() - before.data());
+    form.after = {at, form.before.size()};
+    if (form.from != source::kept) row_writer(at).given(form, of_.fields[i]);
+  }
+}
+
+checked<void> row_merge::apply(given_row given, const std::optional<bytes>& before) {
+  replaces_ = before.has_value();
+  if (auto why = gather(given, before)) return std::move(*why);
+  if (same_places_)
+    write_over(*before);
+  else
+    write_whole();
+  if (of_.has_wide_index)
+    if (auto why = check_width()) return std::move(*why);
+  return {};
 }
 
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before) {
-  if (!in_order(given)) return refuse(outcome::malformed_arguments, x.name);
-  std::vector<merged_field> fields;
-  fields.reserve(x.fields.size());
-  // All three are ascending by name, so one pass meets every field.
-  auto next_given = given.begin();
-  row_view::cursor kept(before ? row_view(*before) : row_view());
-  for (const auto& declared : x.fields) {
-    const std::string_view name = declared.name;
-    const value* fresh = nullptr;
-    bytes_view old;
-    if (next_given != given.end()) {
-      if (next_given->first == name)
-        fresh = &(next_given++)->second;
-      else if (next_given->first < name)
-        break;
-    }
-    for (bool met = false; !met && kept.at() != nullptr && kept.at()->name <= name;
-         kept.next()) {
-      met = kept.at()->name == name;
-      if (met) old = kept.at()->whole;
-    }
-    if (auto why = merge_field(declared, fresh, old, fields)) return std::move(*why);
-  }
-  if (next_given != given.end()) return refuse(outcome::unknown_field, next_given->first);
-  auto after = write_row(fields);
-  // Of a longer one only the first bytes are in order: a walk would pass over all that share
-  // them, any number of them, and nobody would pay for it.
-  if (x.has_wide_index)
-    for (const auto& index : x.indexes)
-      if (index_key(x, index, row_view(after)).size() > limits::max_ordered_index_key_bytes)
-        return refuse(outcome::key_too_long, x.fields[index.front()].name);
-  return after;
+  const given_fields row(given);
+  if (!in_order(row)) return refuse(outcome::malformed_arguments, x.name);
+  row_merge made(x);
+  if (auto done = made.apply(row, before); !done) return done.error();
+  return made.take();
 }
 
 // --- keys
@@ -299,18 +354,38 @@ static constexpr std::uint8_t absent_mark = 0, present_mark = 1;
 static constexpr std::uint8_t terminator = 0, escape = 1, escaped_terminator = 1,
                               escaped_escape = 2;
 
-static void put_ordered(bytes& out, std::int64_t x) {
+/// A key that is being made, where most find room.
+using key_in_making = boost::container::small_vector<std::uint8_t, 256>;
+
+static void append(key_in_making& out, bytes_view raw) {
+  const auto at = out.size();
+  out.resize(at + raw.size(), boost::container::default_init);
+  copy_to(out.data() + at, raw);
+}
+
+static void put_ordered(key_in_making& out, std::int64_t x) {
   const auto shifted =
       static_cast<std::uint64_t>(x) ^ (std::uint64_t{1} << 63); // negative below positive
   std::uint8_t part[8];
   for (std::size_t i = 0; i < 8; ++i)
     part[i] = static_cast<std::uint8_t>(shifted >> 8 * (7 - i));
-  out.insert(out.end(), part, part + sizeof part);
+  append(out, part);
 }
 
-static void put_ordered(bytes& out, bytes_view raw) {
-  if (std::none_of(raw.begin(), raw.end(), [](std::uint8_t byte) { return byte <= escape; })) {
-    out.insert(out.end(), raw.begin(), raw.end());
+/// Whether a byte is a terminator or an escape, that is below 2.
+static bool has_escapable(bytes_view raw) {
+  constexpr std::uint64_t ones = 0x0101'0101'0101'0101, highest = ones << 7;
+  for (; raw.size() >= sizeof ones; raw = raw.subspan(sizeof ones)) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, raw.data(), sizeof eight);
+    if (((eight - 2 * ones) & ~eight & highest) != 0) return true;
+  }
+  return std::any_of(raw.begin(), raw.end(), [](std::uint8_t byte) { return byte <= escape; });
+}
+
+static void put_ordered(key_in_making& out, bytes_view raw) {
+  if (!has_escapable(raw)) {
+    append(out, raw);
     out.push_back(terminator);
     return;
   }
@@ -323,7 +398,7 @@ static void put_ordered(bytes& out, bytes_view raw) {
   out.push_back(terminator);
 }
 
-static void put_value(bytes& out, const field& x, const value& what) {
+static void put_value(key_in_making& out, const field& x, const given_value& what) {
   if (x.optional) out.push_back(what.is_null() ? absent_mark : present_mark);
   if (what.is_null()) {
     // A required value is missing only while a new version takes its old rows over.
@@ -336,9 +411,9 @@ static void put_value(bytes& out, const field& x, const value& what) {
     put_ordered(out, *number);
   else if (const auto* exact = what.as<decimal>())
     put_ordered(out, exact->units);
-  else if (const auto* text = what.as<std::string>())
+  else if (const auto* text = what.as<std::string_view>())
     put_ordered(out, as_bytes(*text));
-  else if (const auto* raw = what.as<bytes>())
+  else if (const auto* raw = what.as<bytes_view>())
     put_ordered(out, *raw);
   else
     TALLYMESH_INVARIANT(!"a list or map in a key");
@@ -347,19 +422,20 @@ static void put_value(bytes& out, const field& x, const value& what) {
 bytes encode_key(const table& x, std::span<const field_number> fields,
                  std::span<const value> values) {
   TALLYMESH_INVARIANT(values.size() <= fields.size());
-  bytes out;
-  out.reserve(32);
+  key_in_making out;
   for (std::size_t i = 0; i < values.size(); ++i)
     put_value(out, x.fields[fields[i]], values[i]);
-  return out;
+  return {out.begin(), out.end()};
 }
 
 /// `given` as the field stores it.
-static std::optional<refusal> put_converted(bytes& out, const field& x, const value& given) {
+static std::optional<refusal> put_converted(key_in_making& out, const field& x,
+                                            const given_value& given) {
+  if (given.is_null()) return refuse(outcome::missing_field, x.name);
   if (x.kind == field_kind::decimal) {
     const auto exact = convert_decimal(x, given);
     if (!exact) return exact.error();
-    put_value(out, x, value(*exact));
+    put_value(out, x, *exact);
     return std::nullopt;
   }
   if (auto why = misfit(x, given)) return why;
@@ -367,39 +443,44 @@ static std::optional<refusal> put_converted(bytes& out, const field& x, const va
   return std::nullopt;
 }
 
-static refusal too_long(const table& x) { return refuse(outcome::key_too_long, x.name); }
+/// `given` says what stands in the i-th field of the key.
+template <class F>
+static checked<bytes> make_key(const table& x, F given) {
+  key_in_making key;
+  for (std::size_t i = 0; i < x.key.size(); ++i)
+    if (auto why = put_converted(key, x.fields[x.key[i]], given(i))) return std::move(*why);
+  if (key.size() > limits::max_row_key_bytes) return refuse(outcome::key_too_long, x.name);
+  return bytes(key.begin(), key.end());
+}
+
+checked<bytes> key_of(const table& x, given_row row) {
+  return make_key(x, [&](std::size_t i) {
+    const auto& name = x.fields[x.key[i]].name;
+    const auto at = std::find_if(row.begin(), row.end(),
+                                 [&](const given_field& each) { return each.name == name; });
+    return at == row.end() ? given_value() : at->what;
+  });
+}
 
 checked<bytes> key_of(const table& x, const value_map& row) {
-  if (!in_order(row)) return refuse(outcome::malformed_arguments, x.name);
-  bytes key;
-  key.reserve(32);
-  for (const auto number : x.key) {
-    const auto& declared = x.fields[number];
-    const auto* given = find(row, declared.name);
-    if (given == nullptr || given->is_null())
-      return refuse(outcome::missing_field, declared.name);
-    if (auto why = put_converted(key, declared, *given)) return std::move(*why);
-  }
-  if (key.size() > limits::max_row_key_bytes) return too_long(x);
-  return key;
+  const given_fields given(row);
+  if (!in_order(given)) return refuse(outcome::malformed_arguments, x.name);
+  return key_of(x, given_row(given));
 }
 
 checked<bytes> key_of(const table& x, std::span<const value> values) {
   if (values.size() != x.key.size()) return refuse(outcome::malformed_arguments, "key");
-  bytes key;
-  key.reserve(32);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto& declared = x.fields[x.key[i]];
-    if (values[i].is_null()) return refuse(outcome::missing_field, declared.name);
-    if (auto why = put_converted(key, declared, values[i])) return std::move(*why);
-  }
-  if (key.size() > limits::max_row_key_bytes) return too_long(x);
-  return key;
+  return make_key(x, [&](std::size_t i) -> given_value { return values[i]; });
+}
+
+checked<bytes> key_of(const table& x, std::initializer_list<given_value> values) {
+  if (values.size() != x.key.size()) return refuse(outcome::malformed_arguments, "key");
+  return make_key(x, [&](std::size_t i) { return values.begin()[i]; });
 }
 
 /// As `put_value` of the value decoded; `encoded` is empty if there is none.
-static void put_encoded(bytes& out, const field& x, bytes_view encoded) {
-  if (encoded.empty()) return put_value(out, x, value());
+static void put_encoded(key_in_making& out, const field& x, bytes_view encoded) {
+  if (encoded.empty()) return put_value(out, x, given_value());
   if (x.optional) out.push_back(present_mark);
   switch (kind_of(encoded)) {
   case value_kind<bool>:
@@ -416,12 +497,55 @@ static void put_encoded(bytes& out, const field& x, bytes_view encoded) {
   }
 }
 
-bytes index_key(const table& x, std::span<const field_number> index, const row_view& row) {
-  bytes key;
-  key.reserve(32);
+/// `encoded` says what the row has of a field.
+template <class F>
+static bytes make_index_key(const table& x, std::span<const field_number> index, F encoded) {
+  key_in_making key;
   for (const auto number : index)
-    put_encoded(key, x.fields[number], row.find(x.fields[number].name));
-  return key;
+    put_encoded(key, x.fields[number], encoded(number));
+  return {key.begin(), key.end()};
+}
+
+bytes index_key(const table& x, std::span<const field_number> index, const row_view& row) {
+  return make_index_key(x, index,
+                        [&](field_number number) { return row.find(x.fields[number].name); });
+}
+
+/// Of a longer key only the first bytes are in order: a walk would pass over all that share
+/// them, any number of them, and nobody would pay for it.
+std::optional<refusal> row_merge::check_width() const {
+  for (const auto& index : of_.indexes) {
+    std::size_t most = 0; // each byte may be escaped, and there are marks and a terminator
+    for (const auto number : index)
+      most += 2 * forms_[number].after.size() + 2;
+    if (most <= limits::max_ordered_index_key_bytes) continue;
+    const auto key =
+        make_index_key(of_, index, [&](auto number) { return forms_[number].after; });
+    if (key.size() > limits::max_ordered_index_key_bytes)
+      return refuse(outcome::key_too_long, of_.fields[index.front()].name);
+  }
+  return std::nullopt;
+}
+
+std::vector<index_change> row_merge::entries_moved(const bytes& row_key) const {
+  std::vector<index_change> made;
+  made.reserve(2 * of_.indexes.size());
+  for (std::size_t i = 0; i < of_.indexes.size(); ++i) {
+    const auto& index = of_.indexes[i];
+    const bool same = std::all_of(index.begin(), index.end(), [&](field_number number) {
+      return is_same(forms_[number].before, forms_[number].after);
+    });
+    if (replaces_ && same) continue;
+    const auto number = static_cast<std::uint8_t>(i);
+    auto fresh = make_index_key(of_, index, [&](auto n) { return forms_[n].after; });
+    if (replaces_) {
+      auto gone = make_index_key(of_, index, [&](auto n) { return forms_[n].before; });
+      if (gone == fresh) continue;
+      made.push_back({of_.full_name, number, std::move(gone), row_key, false});
+    }
+    made.push_back({of_.full_name, number, std::move(fresh), row_key, true});
+  }
+  return made;
 }
 
 static std::optional<bytes> take_text(bytes_view& raw) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "contracts/contract.hpp"
+#include "contracts/given.hpp"
 #include "contracts/row_view.hpp"
 #include "messages/receipt.hpp"
 #include "messages/value.hpp"
@@ -18,7 +19,8 @@ struct refusal {
 
   bool operator==(const refusal&) const = default;
 };
-refusal refuse(outcome why, std::string_view about);
+/// Marked cold: what goes on without it stays together.
+[[gnu::cold]] refusal refuse(outcome why, std::string_view about);
 
 template <class T>
 using checked = boost::system::result<T, refusal>;
@@ -34,18 +36,65 @@ checked<value> convert(const field& x, const value& given);
 /// field.
 result<value> value_from_text(const field& x, std::string_view text);
 
-/// A row's new form, encoded. Merges `given` over `before` (null takes an optional field away);
-/// without `before` every required field must be given. Refusals: unknown_field, missing_field,
-/// wrong_type, out_of_range; key_too_long if an index's key would be.
+/// What a store makes of a row: its new form, and what that does to the table's indexes.
+class row_merge {
+public:
+  /// `x` outlives it.
+  explicit row_merge(const table& x) : of_(x) {}
+  row_merge(const row_merge&) = delete;
+  row_merge& operator=(const row_merge&) = delete;
+
+  /// Merges `given` over `before` (null takes an optional field away); without `before` every
+  /// required field must be given. Once; both outlive it. Refusals: unknown_field,
+  /// missing_field, wrong_type, out_of_range; key_too_long if an index's key would be.
+  checked<void> apply(given_row given, const std::optional<bytes>& before);
+
+  const bytes& after() const { return after_; }
+  /// As contracts::index_changes: what goes before what comes, index by index.
+  std::vector<index_change> entries_moved(const bytes& row_key) const;
+  /// The last thing that is asked of it.
+  bytes take() { return std::move(after_); }
+
+  /// Where the value of a field comes from; `exact` is a decimal in the field's scale.
+  enum class source : std::uint8_t { none, kept, given, exact };
+  /// One declared field, encoded; empty where there is none.
+  struct forms {
+    bytes_view before, after;
+    const given_value* given = nullptr;
+    std::int64_t units = 0; ///< of `exact`
+    source from = source::none;
+  };
+
+private:
+  std::optional<refusal> gather(given_row given, const std::optional<bytes>& before);
+  std::optional<refusal> take_given(const field& declared, forms& form) const;
+  void count(const field& declared, const forms& form);
+  void write_whole();
+  void write_over(const bytes& before);
+  std::optional<refusal> check_width() const;
+
+  const table& of_;
+  bool replaces_ = false;     ///< a row that was there
+  bool same_places_ = false;  ///< as in that row: each value is as long as the one before
+  std::uint32_t present_ = 0; ///< fields
+  std::size_t size_ = 4;      ///< of the encoded row
+  bytes after_;
+  boost::container::small_vector<forms, 24> forms_; ///< as the table's fields
+};
+
+/// The new form alone. Also refuses (malformed_arguments) names that are not in order.
 checked<bytes> merge(const table& x, const value_map& given,
                      const std::optional<bytes>& before);
 
 /// The row key of a row that is to be stored. Refusals: missing_field, wrong_type,
-/// out_of_range, key_too_long; malformed_arguments if the names are not in order.
+/// out_of_range, key_too_long.
+checked<bytes> key_of(const table& x, given_row row);
+/// As above. Also refuses (malformed_arguments) names that are not in order.
 checked<bytes> key_of(const table& x, const value_map& row);
 /// The row key from the key's values in order. Also refuses (malformed_arguments) another
 /// number of values.
 checked<bytes> key_of(const table& x, std::span<const value> values);
+checked<bytes> key_of(const table& x, std::initializer_list<given_value> values);
 
 // --- ordered encoding: memcmp on the bytes orders as the values do
 

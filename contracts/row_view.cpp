@@ -1,5 +1,6 @@
 #include "contracts/row_view.hpp"
 
+#include "contracts/short_bytes.hpp"
 #include "messages/encoding.hpp"
 #include "messages/little_endian.hpp"
 
@@ -47,7 +48,7 @@ void row_view::cursor::next() {
 
 bytes_view row_view::find(std::string_view field) const {
   for (cursor walk(*this); walk.at() != nullptr; walk.next())
-    if (walk.at()->name == field) return walk.at()->encoded;
+    if (is_same(walk.at()->name, field)) return walk.at()->encoded;
   return {};
 }
 
@@ -59,26 +60,26 @@ value row_view::value_of(std::string_view field) const {
   return std::move(*decoded);
 }
 
-std::int64_t row_view::number(std::string_view field) const {
-  const auto encoded = find(field);
+// What a field's encoded value holds; the empty value if there is no field.
+static std::int64_t number_in(bytes_view encoded) {
   if (encoded.empty()) return 0;
   TALLYMESH_INVARIANT(kind_of(encoded) == value_kind<std::int64_t>);
   return integer_of(encoded);
 }
-
-std::int64_t row_view::units(std::string_view field) const {
-  const auto encoded = find(field);
+static std::int64_t units_in(bytes_view encoded) {
   if (encoded.empty()) return 0;
   TALLYMESH_INVARIANT(kind_of(encoded) == value_kind<decimal>);
   return integer_of(encoded);
 }
-
-std::string_view row_view::text(std::string_view field) const {
-  const auto encoded = find(field);
+static std::string_view text_in(bytes_view encoded) {
   if (encoded.empty()) return {};
   TALLYMESH_INVARIANT(kind_of(encoded) == value_kind<std::string>);
   return as_text(content_of(encoded));
 }
+
+std::int64_t row_view::number(std::string_view field) const { return number_in(find(field)); }
+std::int64_t row_view::units(std::string_view field) const { return units_in(find(field)); }
+std::string_view row_view::text(std::string_view field) const { return text_in(find(field)); }
 
 bool row_view::flag(std::string_view field) const {
   const auto encoded = find(field);
@@ -87,9 +88,23 @@ bool row_view::flag(std::string_view field) const {
   return flag_of(encoded);
 }
 
+bytes_view row_reader::find(std::string_view field) {
+  for (; at_.at() != nullptr; at_.next()) {
+    if (is_same(at_.at()->name, field)) return at_.at()->encoded;
+    if (order_of(at_.at()->name, field) > 0) break;
+  }
+  return {};
+}
+
+std::int64_t row_reader::number(std::string_view field) { return number_in(find(field)); }
+std::int64_t row_reader::units(std::string_view field) { return units_in(find(field)); }
+std::string_view row_reader::text(std::string_view field) { return text_in(find(field)); }
+
 std::int64_t integer_of(bytes_view encoded) {
   return static_cast<std::int64_t>(read_little_endian<std::uint64_t>(encoded.data() + 1));
 }
+
+decimal decimal_of(bytes_view encoded) { return {integer_of(encoded), encoded[1 + 8]}; }
 
 bytes_view content_of(bytes_view encoded) { return encoded.subspan(1 + 4); }
 

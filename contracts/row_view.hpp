@@ -36,6 +36,8 @@ public:
     bool ended_ = false;
   };
 
+  /// How many fields it has.
+  std::size_t size() const { return count_; }
   /// The encoded value; empty if the row has no such field.
   bytes_view find(std::string_view field) const;
   bool has(std::string_view field) const { return !find(field).empty(); }
@@ -54,12 +56,32 @@ private:
   bytes_view items_;
 };
 
+/// Fields of a row that are asked for in their order: each look goes on where the one before
+/// ended, so that all of them cost one walk. Asked out of order, a field seems to be missing.
+class row_reader {
+public:
+  explicit row_reader(const row_view& row) : at_(row) {}
+
+  /// The encoded value; empty if the row has no such field.
+  bytes_view find(std::string_view field);
+  bool has(std::string_view field) { return !find(field).empty(); }
+
+  // As of row_view.
+  std::int64_t number(std::string_view field);
+  std::int64_t units(std::string_view field);
+  std::string_view text(std::string_view field);
+
+private:
+  row_view::cursor at_;
+};
+
 // --- one encoded value
 
 /// Which alternative of value::holder.
 inline std::size_t kind_of(bytes_view encoded) { return encoded[0]; }
 /// Of an int64, or a decimal's units.
 std::int64_t integer_of(bytes_view encoded);
+decimal decimal_of(bytes_view encoded);
 /// Of a text or of bytes.
 bytes_view content_of(bytes_view encoded);
 bool flag_of(bytes_view encoded);

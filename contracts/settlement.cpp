@@ -333,6 +333,11 @@ static checked<void> replace(transaction& on, postings& moved, const value_map& 
 static value text_or_null(std::string_view text) {
   return text.empty() ? value() : value(std::string(text));
 }
+/// Null for what is empty.
+template <class T>
+static given_value unless_empty(const T& x) {
+  return x.empty() ? given_value() : given_value(x);
+}
 
 namespace {
 
@@ -355,35 +360,38 @@ static checked<void> write_entry(transaction& on, postings& moved, const new_ent
   if (!number) return number.error();
   if (auto good = moved.commit(); !good) return good;
   const auto& facts = on.facts();
-  auto done =
-      on.put("settlement.entries",
-             make_row({{"amount", amount(x.units)},
-                       {"author", full_name(facts.who)},
-                       {"contract", text_or_null(facts.caller)},
-                       {"corrects", x.corrects ? value(*x.corrects) : value()},
-                       {"currency", x.in.name},
-                       {"height", static_cast<std::int64_t>(facts.height)},
-                       {"kind", std::string(x.kind)},
-                       {"number", *number},
-                       {"payee", x.to},
-                       {"payer", x.from},
-                       {"period", x.period},
-                       {"record", x.about.record.empty() ? value() : value(x.about.record)},
-                       {"reference", text_or_null(x.reference)},
-                       {"row", text_or_null(x.about.text)},
-                       {"state", "settled"},
-                       {"time_ms", facts.time_ms}}));
-  if (!done) return done;
+  auto entry = on.open("settlement.entries", {x.in.name, x.from, *number});
+  if (!entry) return entry.error();
+  const auto done = on.put(std::move(*entry),
+                           {{"amount", exact(x.units)},
+                            {"author", full_name(facts.who)},
+                            {"contract", unless_empty(facts.caller)},
+                            {"corrects", x.corrects ? given_value(*x.corrects) : given_value()},
+                            {"currency", x.in.name},
+                            {"height", static_cast<std::int64_t>(facts.height)},
+                            {"kind", x.kind},
+                            {"number", *number},
+                            {"payee", x.to},
+                            {"payer", x.from},
+                            {"period", x.period},
+                            {"record", unless_empty(x.about.record)},
+                            {"reference", unless_empty(x.reference)},
+                            {"row", unless_empty(std::string_view(x.about.text))},
+                            {"state", "settled"},
+                            {"time_ms", facts.time_ms}});
+  if (!done) return done.error();
   on.count(effect::settled);
   if (!x.about.record.empty()) {
-    done = on.put("settlement.closed_rows", make_row({{"record", x.about.record},
-                                                      {"currency", x.in.name},
-                                                      {"payer", x.from},
-                                                      {"number", *number},
-                                                      {"open", false},
-                                                      {"table", x.about.table},
-                                                      {"row_key", x.about.key}}));
-    if (!done) return done;
+    auto closed = on.open("settlement.closed_rows", {x.about.record});
+    if (!closed) return closed.error();
+    const auto shut = on.put(std::move(*closed), {{"currency", x.in.name},
+                                                  {"number", *number},
+                                                  {"open", false},
+                                                  {"payer", x.from},
+                                                  {"record", x.about.record},
+                                                  {"row_key", x.about.key},
+                                                  {"table", x.about.table}});
+    if (!shut) return shut.error();
   }
   return change_statement(on, {.period = x.period,
                                .currency = x.in.name,

@@ -32,7 +32,7 @@ checked<currency> read_currency(transaction& on, const std::string& name) {
   const auto opened = on.open("settlement.currencies", {name});
   if (!opened) return opened.error();
   if (!opened->exists()) return refuse(outcome::not_found, "currency");
-  const auto row = opened->row();
+  row_reader row(opened->row());
   return currency{name, row.number("decimals"), row.units("limit"),
                   std::string(row.text("period"))};
 }
@@ -48,17 +48,19 @@ checked<void> check_amount(const currency& in, money units) {
 // --- accounts
 
 checked<postings::account*> postings::at(const std::string& node) {
-  const auto [place, fresh] = accounts_.try_emplace(node);
-  if (!fresh) return &place->second;
+  for (auto& each : accounts_)
+    if (each.node == node) return &each;
   auto opened = on_.open("settlement.accounts", {in_.name, node});
   if (!opened) return opened.error();
-  auto& x = place->second;
+  TALLYMESH_INVARIANT(accounts_.size() < accounts_.capacity());
+  auto& x = accounts_.emplace_back();
+  x.node = node;
   x.limit = in_.limit;
   if (opened->exists()) {
-    const auto row = opened->row();
+    row_reader row(opened->row());
     x.balance = x.balance_before = row.units("balance");
-    x.held = x.held_before = row.units("held");
     x.entries = row.number("entries");
+    x.held = x.held_before = row.units("held");
     if (row.has("limit")) x.limit = row.units("limit");
   } else if (!has_node(on_.rules().mesh(), node)) {
     return refuse(outcome::not_found, node);
@@ -100,21 +102,23 @@ checked<std::int64_t> postings::next_number(const std::string& node) {
 checked<void> postings::commit() {
   __extension__ using wide = __int128;
   wide created = 0;
-  for (const auto& [node, x] : accounts_) {
+  std::sort(accounts_.begin(), accounts_.end(),
+            [](const account& a, const account& b) { return a.node < b.node; });
+  for (const auto& x : accounts_) {
     created += wide(x.balance) - x.balance_before;
     const auto means = wide(x.balance) - x.held;
     if (means < wide(x.balance_before) - x.held_before && means + x.limit < 0)
-      return refuse(outcome::limit_exceeded, node);
+      return refuse(outcome::limit_exceeded, x.node);
   }
   TALLYMESH_INVARIANT(created == 0); // money is neither made nor lost
-  for (auto& [node, x] : accounts_) {
+  for (auto& x : accounts_) {
     TALLYMESH_INVARIANT(x.row.has_value()); // committed once
     const auto written =
-        on_.put(*std::exchange(x.row, std::nullopt), make_row({{"balance", amount(x.balance)},
-                                                               {"currency", in_.name},
-                                                               {"entries", x.entries},
-                                                               {"held", amount(x.held)},
-                                                               {"node", node}}));
+        on_.put(*std::exchange(x.row, std::nullopt), {{"balance", exact(x.balance)},
+                                                      {"currency", in_.name},
+                                                      {"entries", x.entries},
+                                                      {"held", exact(x.held)},
+                                                      {"node", x.node}});
     if (!written) return written.error();
   }
   return {};
@@ -149,28 +153,34 @@ checked<void> change_statement(transaction& on, const statement_change& what) {
   const auto& b = in_order ? what.payee : what.payer;
   auto held = on.open("settlement.statements", {what.period, what.currency, a, b});
   if (!held) return held.error();
-  const auto row = held->row();
-  const auto owed = add(row.units(in_order ? "a_owes" : "b_owes"), what.units, "amount");
-  if (!owed) return owed.error();
+  // Fields are read in their order: each look goes on from the one before.
+  row_reader row(held->row());
+  const auto a_owes = row.units("a_owes");
+  const auto a_said = row.text("a_says");
+  const auto b_owes = row.units("b_owes");
+  const auto b_said = row.text("b_says");
   const auto disputed = row.number("disputed") + what.disputed;
+  const auto entries = row.number("entries") + what.entries;
+  const auto revision = row.number("revision") + 1;
+  const auto owed = add(in_order ? a_owes : b_owes, what.units, "amount");
+  if (!owed) return owed.error();
   // Who disputed stays so until nothing of it is left.
-  const auto says = [&](std::string_view field, const std::string& node) -> std::string {
-    if (node == what.disputed_by || (disputed > 0 && row.text(field) == "disputed"))
-      return "disputed";
-    return "open";
+  const auto says = [&](std::string_view said, const std::string& node) {
+    return node == what.disputed_by || (disputed > 0 && said == "disputed") ? "disputed"
+                                                                            : "open";
   };
-  const auto changed = make_row({{"a", a},
-                                 {"a_owes", amount(in_order ? *owed : row.units("a_owes"))},
-                                 {"a_says", says("a_says", a)},
-                                 {"b", b},
-                                 {"b_owes", amount(in_order ? row.units("b_owes") : *owed)},
-                                 {"b_says", says("b_says", b)},
-                                 {"currency", what.currency},
-                                 {"disputed", disputed},
-                                 {"entries", row.number("entries") + what.entries},
-                                 {"period", what.period},
-                                 {"revision", row.number("revision") + 1}});
-  if (const auto written = on.put(std::move(*held), changed); !written) return written.error();
+  const auto written = on.put(std::move(*held), {{"a", a},
+                                                 {"a_owes", exact(in_order ? *owed : a_owes)},
+                                                 {"a_says", says(a_said, a)},
+                                                 {"b", b},
+                                                 {"b_owes", exact(in_order ? b_owes : *owed)},
+                                                 {"b_says", says(b_said, b)},
+                                                 {"currency", what.currency},
+                                                 {"disputed", disputed},
+                                                 {"entries", entries},
+                                                 {"period", what.period},
+                                                 {"revision", revision}});
+  if (!written) return written.error();
   if (what.in_open_period) return {};
   const auto closed = is_closed(on, what.period);
   if (!closed) return closed.error();

@@ -6,11 +6,14 @@
 #include "contracts/builtin_rows.hpp"
 #include "contracts/settlement.hpp"
 
+#include <boost/container/static_vector.hpp>
+
 namespace tallymesh::contracts::settlement {
 
 /// Sums of money, in units of 10^-amount_scale.
 using money = std::int64_t;
-inline value amount(money units) { return decimal{units, amount_scale}; }
+inline decimal exact(money units) { return {units, amount_scale}; }
+inline value amount(money units) { return exact(units); }
 /// Refusal: out_of_range, about `field`.
 checked<money> add(money a, money b, std::string_view field);
 
@@ -42,6 +45,7 @@ public:
 
 private:
   struct account {
+    std::string node;
     money balance = 0, held = 0, limit = 0;
     std::int64_t entries = 0;
     money balance_before = 0, held_before = 0;
@@ -51,7 +55,8 @@ private:
 
   transaction& on_;
   const currency& in_;
-  std::map<std::string, account> accounts_;
+  /// Of one entry that stands in for another: two pairs.
+  boost::container::static_vector<account, 4> accounts_;
 };
 
 /// What one entry adds to the statement of its pair, or takes away again.

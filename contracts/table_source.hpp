@@ -3,10 +3,9 @@
 // (memory_source.hpp) for tests and for `tally contract test`. Threads: the caller's.
 #pragma once
 
+#include "contracts/short_bytes.hpp"
 #include "messages/receipt.hpp"
 
-#include <compare>
-#include <cstring>
 #include <functional>
 
 namespace tallymesh::contracts {
@@ -18,11 +17,6 @@ struct held_row {
   change_place last_change;
 };
 
-inline std::strong_ordering order_of(bytes_view a, bytes_view b) {
-  const auto common = std::min(a.size(), b.size());
-  const int first = common == 0 ? 0 : std::memcmp(a.data(), b.data(), common);
-  return first != 0 ? first <=> 0 : a.size() <=> b.size();
-}
 struct bytes_less {
   using is_transparent = void;
   bool operator()(bytes_view a, bytes_view b) const { return order_of(a, b) < 0; }

@@ -1,5 +1,6 @@
 #include "contracts/transaction.hpp"
 
+#include "contracts/index_change.hpp"
 #include "messages/encoding.hpp"
 
 #include <algorithm>
@@ -92,9 +93,12 @@ checked<const table*> transaction::table_named(std::string_view full_name) const
 checked<held_row> transaction::held(const table& of, const bytes& key) {
   if (auto paid = charge(prices.look_up); !paid) return paid.error();
   auto found = over_.row(of.full_name, key, below_);
-  if (found.row)
-    if (auto paid = charge(prices.byte * found.row->size()); !paid) return paid.error();
+  if (auto paid = pay_for(found); !paid) return paid.error();
   return found;
+}
+
+checked<void> transaction::pay_for(const held_row& found) {
+  return found.row ? charge(prices.byte * found.row->size()) : checked<void>();
 }
 
 checked<std::optional<value_map>> transaction::get(std::string_view table,
@@ -106,22 +110,31 @@ checked<std::optional<value_map>> transaction::get(std::string_view table,
 
 checked<std::optional<value_map>> transaction::get(const table& of,
                                                    std::span<const value> key) {
+  const auto found = get_encoded(of, key);
+  if (!found) return found.error();
+  if (!*found) return std::optional<value_map>();
+  return std::optional(stored_row(**found));
+}
+
+checked<std::optional<bytes>> transaction::get_encoded(const table& of,
+                                                       std::span<const value> key) {
   const auto encoded = key_of(of, key);
   if (!encoded) return encoded.error();
-  const auto found = held(of, *encoded);
+  auto found = held(of, *encoded);
   if (!found) return found.error();
-  if (!found->row) return std::optional<value_map>();
-  return std::optional(stored_row(*found->row));
+  return std::move(found->row);
 }
 
 checked<transaction::opened_row> transaction::opened(const table& of, bytes key) {
-  auto before = held(of, key);
-  if (!before) return before.error();
-  return opened_row{&of, std::move(key), std::move(*before)};
+  if (auto paid = charge(prices.look_up); !paid) return paid.error();
+  opened_row made{&of, std::move(key), {}, {}};
+  made.before = over_.look(of.full_name, made.key, below_, made.at);
+  if (auto paid = pay_for(made.before); !paid) return paid.error();
+  return made;
 }
 
 checked<transaction::opened_row> transaction::open(std::string_view table,
-                                                   std::initializer_list<value> key) {
+                                                   std::initializer_list<given_value> key) {
   const auto of = table_named(table);
   if (!of) return of.error();
   auto encoded = key_of(**of, key);
@@ -317,33 +330,9 @@ checked<void> transaction::check_by_code(const table& of, bytes_view row) {
 
 // --- writes
 
-static std::vector<bytes> index_keys(const table& of, const std::optional<bytes>& stored) {
-  std::vector<bytes> keys;
-  if (!stored || of.indexes.empty()) return keys;
-  const row_view row(*stored);
-  keys.reserve(of.indexes.size());
-  for (const auto& index : of.indexes)
-    keys.push_back(index_key(of, index, row));
-  return keys;
-}
-
-/// As contracts::index_changes: what goes before what comes, index by index.
-static std::vector<index_change> entries_moved(const table& of, const bytes& key,
-                                               std::vector<bytes> gone,
-                                               std::vector<bytes> fresh) {
-  std::vector<index_change> made;
-  for (std::size_t i = 0; i < of.indexes.size(); ++i) {
-    if (!gone.empty() && !fresh.empty() && gone[i] == fresh[i]) continue;
-    const auto number = static_cast<std::uint8_t>(i);
-    if (!gone.empty()) made.push_back({of.full_name, number, std::move(gone[i]), key, false});
-    if (!fresh.empty()) made.push_back({of.full_name, number, std::move(fresh[i]), key, true});
-  }
-  return made;
-}
-
 checked<void> transaction::write(const table& of, bytes key, held_row before,
-                                 std::optional<bytes> after,
-                                 std::vector<index_change> indexes) {
+                                 std::optional<bytes> after, std::vector<index_change> indexes,
+                                 const overlay::spot& at) {
   const auto size =
       key.size() + (before.row ? before.row->size() : 0) + (after ? after->size() : 0);
   if (auto paid = charge(prices.write + prices.index * of.indexes.size() + prices.byte * size);
@@ -352,7 +341,7 @@ checked<void> transaction::write(const table& of, bytes key, held_row before,
   if (over_.change_bytes() + size > limits::max_block_change_bytes)
     return refuse(outcome::block_full, of.name);
   over_.write(of, std::move(key), std::move(before), std::move(after), facts_.position,
-              std::move(indexes));
+              std::move(indexes), at);
   return {};
 }
 
@@ -364,28 +353,30 @@ checked<void> transaction::put(std::string_view table, const value_map& row) {
 }
 
 checked<bool> transaction::put(const table& to, const value_map& row) {
-  auto key = key_of(to, row);
+  const given_fields given(row);
+  if (!in_order(given)) return refuse(outcome::malformed_arguments, to.name);
+  auto key = key_of(to, given_row(given));
   if (!key) return key.error();
   auto at = opened(to, std::move(*key));
   if (!at) return at.error();
-  return put(std::move(*at), row);
+  return put(std::move(*at), given);
 }
 
-checked<bool> transaction::put(opened_row at, const value_map& row) {
+checked<bool> transaction::put(opened_row at, given_row row) {
   const auto& to = *at.of;
-  auto merged = merge(to, row, at.before.row);
-  if (!merged) return merged.error();
-  std::optional<bytes> after(std::move(*merged));
+  row_merge merged(to);
+  if (auto good = merged.apply(row, at.before.row); !good) return good.error();
+  const auto& after = merged.after();
   if (at.before.row == after) return false;
-  if (after->size() > limits::max_row_bytes) return refuse(outcome::too_large, to.name);
+  if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, to.name);
   if (auto good = may_change(to, at.key); !good) return good.error();
-  const row_view now(*after);
+  const row_view now(after);
   if (auto good = check_unique(to, at.key, now); !good) return good.error();
   if (auto good = check_references(to, now); !good) return good.error();
-  if (auto good = check_by_code(to, *after); !good) return good.error();
-  auto moved = entries_moved(to, at.key, index_keys(to, at.before.row), index_keys(to, after));
-  if (auto done = write(to, std::move(at.key), std::move(at.before), std::move(after),
-                        std::move(moved));
+  if (auto good = check_by_code(to, after); !good) return good.error();
+  auto moved = merged.entries_moved(at.key);
+  if (auto done = write(to, std::move(at.key), std::move(at.before), merged.take(),
+                        std::move(moved), at.at);
       !done)
     return done.error();
   ++effects_.stored;
@@ -401,14 +392,16 @@ checked<void> transaction::remove(std::string_view table, std::span<const value>
 checked<void> transaction::remove(const table& from, std::span<const value> key) {
   auto encoded = key_of(from, key);
   if (!encoded) return encoded.error();
-  auto before = held(from, *encoded);
-  if (!before) return before.error();
-  if (!before->row) return refuse(outcome::not_found, from.name);
-  if (auto good = may_change(from, *encoded); !good) return good;
-  if (auto good = check_referrers(from, row_view(*before->row)); !good) return good;
-  auto moved = entries_moved(from, *encoded, index_keys(from, before->row), {});
-  if (auto done =
-          write(from, std::move(*encoded), std::move(*before), std::nullopt, std::move(moved));
+  auto at = opened(from, std::move(*encoded));
+  if (!at) return at.error();
+  if (!at->exists()) return refuse(outcome::not_found, from.name);
+  if (auto good = may_change(from, at->key); !good) return good;
+  if (auto good = check_referrers(from, at->row()); !good) return good;
+  std::vector<index_change> moved;
+  append_index_changes(
+      from, {.table = from.full_name, .key = at->key, .before = at->before.row}, moved);
+  if (auto done = write(from, std::move(at->key), std::move(at->before), std::nullopt,
+                        std::move(moved), at->at);
       !done)
     return done;
   ++effects_.deleted;

@@ -105,6 +105,8 @@ public:
                                         std::initializer_list<value> key) {
     return get(table, std::span(key.begin(), key.size()));
   }
+  /// As it is stored (row_view.hpp).
+  checked<std::optional<bytes>> get_encoded(const table& of, std::span<const value> key);
   /// Rows whose key begins with `prefix`, in key order, at most `limit`.
   checked<std::vector<value_map>> range(std::string_view table, const value_list& prefix,
                                         std::size_t limit, bool descending = false);
@@ -122,13 +124,14 @@ public:
     const table* of;
     bytes key;
     held_row before;
+    overlay::spot at;
 
     bool exists() const { return before.row.has_value(); }
     /// Without fields if there is none.
     row_view row() const { return before.row ? row_view(*before.row) : row_view(); }
   };
   /// Refusals as of `get`.
-  checked<opened_row> open(std::string_view table, std::initializer_list<value> key);
+  checked<opened_row> open(std::string_view table, std::initializer_list<given_value> key);
 
   // --- writes. Checked: declaration, unique, references, check, guards, limits.
   /// Merges `row` over what is there, as a native store does; that it changes nothing is no
@@ -136,8 +139,11 @@ public:
   checked<void> put(std::string_view table, const value_map& row);
   /// As above; false if the row already was exactly this.
   checked<bool> put(const table& to, const value_map& row);
-  /// As above, over what was opened; `row` names the same key.
-  checked<bool> put(opened_row at, const value_map& row);
+  /// As above, over what was opened; `row` names the same key, and its fields in order.
+  checked<bool> put(opened_row at, given_row row);
+  checked<bool> put(opened_row at, std::initializer_list<given_field> row) {
+    return put(std::move(at), given_row(row.begin(), row.size()));
+  }
   /// Refusals: not_found, referenced …
   checked<void> remove(std::string_view table, std::span<const value> key);
   checked<void> remove(const table& from, std::span<const value> key);
@@ -190,6 +196,7 @@ public:
 
 private:
   checked<opened_row> opened(const table& of, bytes key);
+  checked<void> pay_for(const held_row& found);
   checked<const table*> table_named(std::string_view full_name) const;
   overlay::skip_visitor paying_for_skipped(checked<void>& paid);
   checked<std::vector<value_map>> read_rows(const table& of, std::vector<bytes> keys);
@@ -199,7 +206,7 @@ private:
   checked<void> check_referrers(const table& of, const row_view& row);
   checked<void> check_by_code(const table& of, bytes_view row);
   checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-                      std::vector<index_change> indexes);
+                      std::vector<index_change> indexes, const overlay::spot& at = {});
 
   // activation.cpp
   void forget_sets(std::size_t down_to);

@@ -1,5 +1,7 @@
 #include "contracts/transaction_host.hpp"
 
+#include "messages/encoding.hpp"
+
 namespace tallymesh::contracts {
 
 run_facts transaction_host::facts() const {
@@ -51,13 +53,15 @@ Rows transaction_host::visible(const table& of, Rows rows) const {
 
 // --- reads
 
-checked<std::optional<value_map>> transaction_host::get(std::string_view table,
-                                                        const value_list& key) {
+checked<std::optional<bytes>> transaction_host::get(std::string_view table,
+                                                    const value_list& key) {
   const auto of = readable(table);
   if (!of) return of.error();
-  auto row = on_.get(**of, key);
-  if (row && *row && !is_own(**of)) hide_fields(**of, **row, reading(), false);
-  return row;
+  auto found = on_.get_encoded(**of, key);
+  if (!found || !*found || (*of)->hidden.empty() || is_own(**of)) return found;
+  auto row = stored_row(**found);
+  hide_fields(**of, row, reading(), false);
+  return std::optional(encode(row));
 }
 
 checked<std::vector<value_map>> transaction_host::find(std::string_view table,

@@ -39,7 +39,7 @@ std::optional<std::string> money_made_by(std::span<const change> changes) {
   // What lies between an account's first and last change of a block cancels out.
   std::map<bytes_view, std::pair<const change*, const change*>, bytes_less> ends;
   for (const auto& each : changes)
-    if (each.table == accounts)
+    if (is_same(std::string_view(each.table), accounts))
       ends.try_emplace(each.key, &each, nullptr).first->second.second = &each;
   sums changed;
   for (const auto& [key, end] : ends) {

@@ -65,13 +65,17 @@ const account_facts* machine::find_account(node_index node, std::string_view nam
 class block_run {
 public:
   block_run(const machine& rules, const sealed_block& block, const digest& previous,
-            const tables& on)
+            const tables& on, const std::vector<batch_ptr>& in_order)
       : rules_(rules), on_(on), in_force_(on.rules) {
     made_.height = block.content.height;
     made_.block = block.id;
     made_.time_ms = block.content.time_ms;
     made_.previous = previous;
     on_.newer.begin_block(made_.height);
+    std::size_t operations = 0;
+    for (const auto& each : in_order)
+      operations += each->content.operations.size();
+    made_.receipts.reserve(operations);
   }
 
   void run(const batch& from) {
@@ -179,7 +183,7 @@ private:
 executed_block machine::execute(const sealed_block& block,
                                 const std::vector<batch_ptr>& in_order, const digest& previous,
                                 const tables& on) const {
-  block_run run(*this, block, previous, on);
+  block_run run(*this, block, previous, on, in_order);
   for (const auto& each : in_order)
     run.run(each->content);
   return run.finish();

@@ -114,6 +114,33 @@ BOOST_AUTO_TEST_CASE(what_was_done_before_a_mark_stays) {
   BOOST_TEST(work.effects().settled == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(an_opened_row_is_written_in_its_place_whatever_came_and_went_beside_it) {
+  auto work = begin_operation();
+  must(work.put("shop.customers", customer("a", "a@x")));
+  const auto here = work.mark();
+  must(work.put("shop.customers", customer("c"))); // the next one to "b"
+  auto b = work.open("shop.customers", {"b"});
+  auto a = work.open("shop.customers", {"a"});
+  BOOST_TEST_REQUIRE((b.has_value() && a.has_value()));
+  BOOST_TEST(!b->exists());
+  BOOST_TEST(a->row().text("mail") == "a@x");
+  work.rewind(here);
+  must(work.put("shop.customers", customer("bb")));
+  BOOST_TEST(work.put(std::move(*b), {{"id", "b"}, {"mail", "b@x"}}).value());
+  BOOST_TEST(work.put(std::move(*a), {{"id", "a"}, {"mail", "z@x"}}).value());
+  const auto rows = work.range("shop.customers", {}, 9);
+  BOOST_TEST_REQUIRE(rows.has_value());
+  BOOST_TEST(
+      (*rows == std::vector{customer("a", "z@x"), customer("b", "b@x"), customer("bb")}));
+  BOOST_TEST(work.find("shop.customers", 0, {"a@x"}, 5)->empty());
+  BOOST_TEST(work.find("shop.customers", 0, {"z@x"}, 5)->size() == 1u);
+  // As it is already; and with a field that there is not.
+  BOOST_TEST(!work.put(*work.open("shop.customers", {"b"}), {{"id", "b"}}).value());
+  BOOST_TEST(
+      (work.put(*work.open("shop.customers", {"b"}), {{"id", "b"}, {"male", "b@x"}}).error()
+       == refusal{outcome::unknown_field, "male"}));
+}
+
 BOOST_AUTO_TEST_CASE(a_row_that_a_check_must_judge_is_not_stored_unjudged) {
   auto judged = shop();
   for (auto& each : judged.tables)
