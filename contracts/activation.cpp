@@ -256,7 +256,7 @@ fault transaction::each_row(const table& of, const row_visit& visit) {
 checked<void> transaction::rewrite(const table& of, const bytes& key, held_row before,
                                    bytes after, std::vector<index_change> moved) {
   if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, of.name);
-  return write(of, key, std::move(before), std::move(after), std::move(moved));
+  return write(of, key, std::move(before), std::move(after), moved);
 }
 
 /// That a row could not be rewritten.

@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <span>
 
 namespace tallymesh::contracts {
 
@@ -61,9 +62,10 @@ public:
                const table_source& below, const table_source::entry_visitor& visit,
                const skip_visitor& skipped);
 
-  /// `before` is what `row` gave. `indexes`: what the change does to the table's entries.
+  /// `before` is what `row` gave. `indexes`: what the change does to the table's entries;
+  /// taken.
   void write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-             std::uint32_t position, std::vector<index_change> indexes, const spot& near = {});
+             std::uint32_t position, std::span<index_change> indexes, const spot& near = {});
 
   struct mark_t {
     std::size_t writes = 0, bytes = 0;

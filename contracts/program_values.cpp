@@ -7,7 +7,6 @@
 #include "messages/limits.hpp"
 
 #include <algorithm>
-#include <boost/container/small_vector.hpp>
 #include <lua.hpp>
 
 namespace tallymesh::contracts {
@@ -108,22 +107,12 @@ void push_rows(lua_State* lua, const std::vector<value_map>& rows) {
 
 // --- out of Lua
 
-/// No name is there twice. Places are sorted, for moving a name and a value about costs more.
-static value_map in_order_of_names(value_map map) {
-  boost::container::small_vector<value_map::pointer, 24> places;
-  places.reserve(map.size());
-  for (auto& each : map)
-    places.push_back(&each);
-  const auto before = [](const auto* a, const auto* b) {
-    return order_of(std::string_view(a->first), std::string_view(b->first)) < 0;
-  };
-  if (std::is_sorted(places.begin(), places.end(), before)) return map;
-  std::sort(places.begin(), places.end(), before);
-  value_map sorted;
-  sorted.reserve(map.size());
-  for (auto* each : places)
-    sorted.push_back(std::move(*each));
-  return sorted;
+/// Before the first name that comes behind it.
+static value_map::iterator place_in(value_map& map, std::string_view name) {
+  auto at = map.end();
+  while (at != map.begin() && order_of(std::string_view(std::prev(at)->first), name) > 0)
+    --at;
+  return at;
 }
 
 namespace {
@@ -158,18 +147,25 @@ public:
   }
 
   value_map take_map(int at, int depth) {
+    // Few are put in their places one by one; of many, that would move each again and again.
+    constexpr std::size_t few = 16;
     value_map map;
-    map.reserve(8); // most rows and arguments
+    map.reserve(8);
     walk(at, depth, [&] {
       if (lua_type(lua_, -2) != LUA_TSTRING)
         raise(lua_, std::string("this table needs names, and has a ") + type_word(lua_, -2)
                         + " as one");
-      auto& [name, each] = map.emplace_back(text_at(lua_, -2), value());
+      std::string name(text_at(lua_, -2));
       if (!is_utf8(name)) raise(lua_, "a name in this table is not UTF-8 text");
       count(name.size());
-      each = take(lua_gettop(lua_), depth);
+      auto each = take(lua_gettop(lua_), depth);
+      map.emplace(map.size() < few ? place_in(map, name) : map.end(), std::move(name),
+                  std::move(each));
     });
-    return in_order_of_names(std::move(map));
+    if (map.size() > few)
+      std::sort(map.begin(), map.end(),
+                [](const auto& a, const auto& b) { return a.first < b.first; });
+    return map;
   }
 
   value_list take_list(int at, int depth) {

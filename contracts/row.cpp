@@ -527,9 +527,8 @@ std::optional<refusal> row_merge::check_width() const {
   return std::nullopt;
 }
 
-std::vector<index_change> row_merge::entries_moved(const bytes& row_key) const {
-  std::vector<index_change> made;
-  made.reserve(2 * of_.indexes.size());
+moved_entries row_merge::entries_moved(const bytes& row_key) const {
+  moved_entries made;
   for (std::size_t i = 0; i < of_.indexes.size(); ++i) {
     const auto& index = of_.indexes[i];
     const bool same = std::all_of(index.begin(), index.end(), [&](field_number number) {

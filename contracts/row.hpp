@@ -36,6 +36,9 @@ checked<value> convert(const field& x, const value& given);
 /// field.
 result<value> value_from_text(const field& x, std::string_view text);
 
+/// Of one row: an index or two are usual.
+using moved_entries = boost::container::small_vector<index_change, 4>;
+
 /// What a store makes of a row: its new form, and what that does to the table's indexes.
 class row_merge {
 public:
@@ -51,7 +54,7 @@ public:
 
   const bytes& after() const { return after_; }
   /// As contracts::index_changes: what goes before what comes, index by index.
-  std::vector<index_change> entries_moved(const bytes& row_key) const;
+  moved_entries entries_moved(const bytes& row_key) const;
   /// The last thing that is asked of it.
   bytes take() { return std::move(after_); }
 

@@ -331,7 +331,7 @@ checked<void> transaction::check_by_code(const table& of, bytes_view row) {
 // --- writes
 
 checked<void> transaction::write(const table& of, bytes key, held_row before,
-                                 std::optional<bytes> after, std::vector<index_change> indexes,
+                                 std::optional<bytes> after, std::span<index_change> indexes,
                                  const overlay::spot& at) {
   const auto size =
       key.size() + (before.row ? before.row->size() : 0) + (after ? after->size() : 0);
@@ -340,8 +340,8 @@ checked<void> transaction::write(const table& of, bytes key, held_row before,
     return paid;
   if (over_.change_bytes() + size > limits::max_block_change_bytes)
     return refuse(outcome::block_full, of.name);
-  over_.write(of, std::move(key), std::move(before), std::move(after), facts_.position,
-              std::move(indexes), at);
+  over_.write(of, std::move(key), std::move(before), std::move(after), facts_.position, indexes,
+              at);
   return {};
 }
 
@@ -375,8 +375,8 @@ checked<bool> transaction::put(opened_row at, given_row row) {
   if (auto good = check_references(to, now); !good) return good.error();
   if (auto good = check_by_code(to, after); !good) return good.error();
   auto moved = merged.entries_moved(at.key);
-  if (auto done = write(to, std::move(at.key), std::move(at.before), merged.take(),
-                        std::move(moved), at.at);
+  if (auto done =
+          write(to, std::move(at.key), std::move(at.before), merged.take(), moved, at.at);
       !done)
     return done.error();
   ++effects_.stored;
@@ -400,8 +400,8 @@ checked<void> transaction::remove(const table& from, std::span<const value> key)
   std::vector<index_change> moved;
   append_index_changes(
       from, {.table = from.full_name, .key = at->key, .before = at->before.row}, moved);
-  if (auto done = write(from, std::move(at->key), std::move(at->before), std::nullopt,
-                        std::move(moved), at->at);
+  if (auto done =
+          write(from, std::move(at->key), std::move(at->before), std::nullopt, moved, at->at);
       !done)
     return done;
   ++effects_.deleted;

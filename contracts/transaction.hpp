@@ -206,7 +206,7 @@ private:
   checked<void> check_referrers(const table& of, const row_view& row);
   checked<void> check_by_code(const table& of, bytes_view row);
   checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-                      std::vector<index_change> indexes, const overlay::spot& at = {});
+                      std::span<index_change> indexes, const overlay::spot& at = {});
 
   // activation.cpp
   void forget_sets(std::size_t down_to);
