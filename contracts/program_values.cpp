@@ -150,7 +150,7 @@ public:
     // Few are put in their places one by one; of many, that would move each again and again.
     constexpr std::size_t few = 16;
     value_map map;
-    map.reserve(8);
+    if (depth <= 1) map.reserve(8); // most rows and arguments; within them may be many maps
     walk(at, depth, [&] {
       if (lua_type(lua_, -2) != LUA_TSTRING)
         raise(lua_, std::string("this table needs names, and has a ") + type_word(lua_, -2)

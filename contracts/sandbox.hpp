@@ -84,9 +84,8 @@ public:
   void release_outside(std::size_t size) { held_bytes_ -= size; }
   /// A text with a zero byte came in: Lua compares such texts piece by piece.
   void note_zero_byte() { zero_bytes_ = true; }
-  void* user = nullptr;
-  const void* decimal_metatable =
-      nullptr; ///< what makes a userdata a decimal ///< program's run in progress
+  void* user = nullptr;                    ///< program's run in progress
+  const void* decimal_metatable = nullptr; ///< what makes a userdata a decimal
 
   bool reading() const { return reading_; }
   /// What putting the state back copies.

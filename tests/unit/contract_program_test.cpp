@@ -214,6 +214,19 @@ BOOST_AUTO_TEST_CASE(what_is_no_value_cannot_leave_the_contract) {
   BOOST_TEST(contains(wide.end.text, "too much at once"));
 }
 
+// What leaves is not in the run's memory, and there may be 16384 of them.
+BOOST_AUTO_TEST_CASE(a_small_table_within_another_takes_no_room_for_a_large_one) {
+  const auto x = run("ctx.emit('x', { of = { {}, { a = 1 } } })");
+  BOOST_TEST_REQUIRE(x.host->told.size() == 1u);
+  const auto* list = find(x.host->told[0].second, "of")->as<value_list>();
+  BOOST_TEST_REQUIRE((list != nullptr && list->size() == 2u));
+  for (const auto& each : *list) {
+    const auto* map = each.as<value_map>();
+    BOOST_TEST_REQUIRE(map != nullptr);
+    BOOST_TEST(map->capacity() == map->size());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(fractions_are_refused_wherever_they_come_from) {
   for (const std::string bad : {"1.5", "1/2", "2^3", "0x1p1", "p.n / 2", "3 // 2.0"}) {
     const auto made = program::make(with_body("return " + bad), "orders.lua");
