@@ -42,7 +42,7 @@ void row_view::cursor::next() {
   const auto value = rest_.subspan(4 + name);
   const auto size = value_bytes(value);
   TALLYMESH_INVARIANT(size <= value.size());
-  item_ = {as_text(rest_.subspan(4, name)), value.first(size), rest_.first(4 + name + size)};
+  item_ = {as_text(rest_.subspan(4, name)), value.first(size)};
   rest_ = value.subspan(size);
 }
 

@@ -14,12 +14,10 @@ public:
   row_view() = default;
   explicit row_view(bytes_view encoded);
 
-  /// One field: its name, the encoding of its value, and of both together as they stand in the
-  /// row.
+  /// One field: its name, and the encoding of its value.
   struct item {
     std::string_view name;
     bytes_view encoded;
-    bytes_view whole;
   };
   /// Walks the fields, ascending by name.
   class cursor {

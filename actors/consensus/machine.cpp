@@ -537,7 +537,10 @@ bool machine::advance_frontier() {
   frontier_ = std::max(frontier_, finalized_view_ + 1);
   for (const auto* at = find_view(frontier_); at && (at->notarization || at->nullification);
        at = find_view(frontier_)) {
-    if (!at->notarization && !leader_is_silent(frontier_)) ++slow_views_; // S12
+    // S12. Notarized too late for this node counts as well: it cannot finalize what it gave up,
+    // and if f + 1 nodes do that in each view nothing ever becomes final.
+    const bool gave_up = !at->notarization || voted(item_kind::nullify, frontier_);
+    if (gave_up && !leader_is_silent(frontier_)) ++slow_views_;
     ++frontier_;
   }
   if (frontier_ == before) return false;

@@ -203,18 +203,20 @@ void director::set_lines(const act& x) {
   how.lost = per_mille(x.quality.lost_ppm);
   how.duplicated = per_mille(x.quality.duplicated_ppm);
   how.bytes_per_s = x.quality.bytes_per_s;
+  // Each way once, or what was before would be taken for what is to come back.
+  std::set<std::pair<std::uint16_t, std::uint16_t>> lines;
   for (const auto a : resolve(x.sets[0]))
     for (const auto b : resolve(x.sets[1]))
-      for (const auto& [from, to] : ways{{a, b}, {b, a}}) {
-        if (from == to) continue;
-        auto& line = lines_[from * script_.nodes + to];
-        later(x.lasting, [this, from, to, before = line] {
-          lines_[from * script_.nodes + to] = before;
-          stage_->set_line(from, to, before);
-        });
-        line = how;
-        stage_->set_line(from, to, how);
-      }
+      if (a != b) lines.insert({{a, b}, {b, a}});
+  for (const auto& [from, to] : lines) {
+    auto& line = lines_[from * script_.nodes + to];
+    later(x.lasting, [this, from = from, to = to, before = line] {
+      lines_[from * script_.nodes + to] = before;
+      stage_->set_line(from, to, before);
+    });
+    line = how;
+    stage_->set_line(from, to, how);
+  }
 }
 
 void director::kill(const nodes& whom, const std::optional<duration>& lasting) {

@@ -522,6 +522,17 @@ BOOST_AUTO_TEST_CASE(s12_each_view_given_up_in_a_row_makes_the_next_wait_longer)
   BOOST_TEST(second >= 3 * delta_ms);
 }
 
+BOOST_AUTO_TEST_CASE(
+    s12_a_view_notarized_after_it_was_given_up_makes_the_next_wait_longer_too) {
+  subject node(not_first_leader);
+  node.tell(work_changed{{tip_of(0, 2)}});
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  BOOST_TEST(wait_for_nullify_ms(node, 1) == 3 * delta_ms);
+  node.hear(node.other(), certified(item_kind::notarize, 1, block->id));
+  BOOST_TEST(wait_for_nullify_ms(node, 2) >= 3 * delta_ms); // without a proposal
+}
+
 BOOST_AUTO_TEST_CASE(s12_the_wait_grows_to_25_times_and_a_finalization_ends_that) {
   subject node(not_first_leader);
   node.tell(work_changed{{tip_of(0, 2)}});

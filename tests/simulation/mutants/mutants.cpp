@@ -85,6 +85,7 @@ constexpr named_rule rules[] = {
     {rule::s11_timers_need_work, "s11_timers_need_work"},
     {rule::s12_backoff, "s12_backoff"},
     {rule::s12_bound, "s12_bound"},
+    {rule::s12_late_notarizations_count, "s12_late_notarizations_count"},
     {rule::s12_reset, "s12_reset"},
     {rule::s13_quorum_is_heard, "s13_quorum_is_heard"},
     {rule::s13_skips_the_silent, "s13_skips_the_silent"},

@@ -77,6 +77,7 @@ enum class rule : std::uint8_t {
   s11_timers_need_work,
   s12_backoff,
   s12_bound,
+  s12_late_notarizations_count,
   s12_reset,
   s13_quorum_is_heard,
   s13_skips_the_silent,
