@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(without_status_pushes_a_partition_is_not_healed) {
 BOOST_AUTO_TEST_CASE(without_a_rule_that_keeps_a_mesh_going_its_script_fails) {
   using tallymesh::rule;
   const std::pair<rule, const char*> guards[] = {
-      {rule::s12_backoff, "slower_than_patience.fault"},
+      {rule::s12_backoff, "simulator_only/slower_than_patience.fault"},
       {rule::s13_skips_the_silent, "dead_leader_is_skipped.fault"}};
   for (const auto& [what, name] : guards) {
     const auto told = read(name);
@@ -131,7 +131,7 @@ constexpr once_failed regressions[] = {
      "who fetched ranges asked sooner than it was served, and waited as for a liar"},
     {"narrow_line.fault", 3000006,
      "silence was watched while a status from before healing was on its way"},
-    {"slower_than_patience.fault", 179,
+    {"simulator_only/slower_than_patience.fault", 179,
      "each view was notarized just after its nodes had given it up, and none waited longer"},
     {"twin_during_catch_up.fault", 3000096,
      "silence was watched while a twin's last word was still asked for"},
