@@ -33,7 +33,7 @@ value_map machine::describe(std::int64_t now_ms) const {
   put(out, "observing", seen.observing);
   put(out, "halted", seen.halted);
   put(out, "catching_up", seen.catching_up);
-  put(out, "nullified_in_a_row", number(seen.nullified_in_a_row));
+  put(out, "views_given_up", number(seen.views_given_up));
   put(out, "waiting_for", seen.waiting_for);
   put(out, "blocks_held", number(seen.blocks_held));
   put(out, "quorum", number(settings_.nodes.quorum()));

@@ -1188,7 +1188,7 @@ snapshot machine::look() const {
   x.observing = observe_only_;
   x.halted = halted_;
   x.catching_up = claimed_height() > final_height() + near_gap;
-  x.nullified_in_a_row = slow_views_;
+  x.views_given_up = slow_views_;
   x.evidence = evidence_;
   x.untold_evidence = untold_.size();
   x.views_held = views_.size();

@@ -146,7 +146,7 @@ struct snapshot {
   block_height finalized_height = 0, executed_height = 0, attested_height = 0;
   node_index leader = 0;
   bool pending = false, observing = false, halted = false, catching_up = false;
-  std::uint64_t nullified_in_a_row = 0; ///< k of S12
+  std::uint64_t views_given_up = 0; ///< of live leaders, since the last finalization: k of S12
   std::size_t evidence = 0, views_held = 0, blocks_held = 0;
   std::size_t untold_evidence = 0; ///< observed here and not yet in a final block
   std::string waiting_for; ///< one sentence: what the current view waits for; empty when idle

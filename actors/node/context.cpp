@@ -127,8 +127,8 @@ gateway::node_status context::status() const {
        board_now.operations_executed},
       {"mempool_bytes", "Bytes of operations accepted here and not yet final", true,
        board_now.mempool.queued_bytes},
-      {"views_nullified", "Nullified views of a live leader since the last finalization", true,
-       c.nullified_in_a_row},
+      {"views_given_up", "Views of live leaders given up since the last finalization", true,
+       c.views_given_up},
       {"consensus_blocks_held", "Blocks held that are not yet executed", true, c.blocks_held},
   };
   return x;

@@ -4,6 +4,7 @@
 // attacks.
 #include "tests/end_to_end/attackers.hpp"
 #include "tests/unit/peer_link_fixture.hpp"
+#include "tools/tally/mesh.hpp"
 
 #include "actors/peer_link/framing.hpp"
 
@@ -119,8 +120,7 @@ struct attacked_pair {
     for (int i = 0; i < times; ++i)
       attack(i % 2 == 0 ? a.port : b.port);
     const auto enough = [&] { return exchanges > exchanges_before + 10 || exchange_failed; };
-    for (int i = 0; i < 1000 && !enough(); ++i)
-      std::this_thread::sleep_for(10ms);
+    tally::poll_until(10s, 10ms, enough);
     BOOST_TEST(!exchange_failed);
     BOOST_TEST(exchanges > exchanges_before + 10);
     BOOST_TEST(a.info(2).times_up == 1u);
@@ -268,8 +268,7 @@ BOOST_AUTO_TEST_CASE(pings_of_a_member_that_never_reads_cost_nothing) {
   for (int i = 0; i < 1000; ++i)
     x.say(pings);
   const auto all_read = [&] { return b.info(0).bytes_in >= 3'000'000; };
-  for (int i = 0; i < 1000 && !all_read(); ++i)
-    std::this_thread::sleep_for(10ms);
+  tally::poll_until(10s, 10ms, all_read);
   BOOST_TEST(all_read());
   BOOST_TEST(resident_bytes() < resident_before + 16 * 1024 * 1024);
   BOOST_TEST(!exchange_failed);
@@ -292,8 +291,7 @@ BOOST_AUTO_TEST_CASE(running_out_of_descriptors_is_survived) {
   open.emplace_back(a.port); // takes the last descriptor; the node has none to accept it with
   const auto exchanges_before = exchanges.load();
   const auto goes_on = [&] { return exchanges > exchanges_before + 1000 || exchange_failed; };
-  for (int i = 0; i < 1000 && !goes_on(); ++i)
-    std::this_thread::sleep_for(10ms);
+  tally::poll_until(10s, 10ms, goes_on);
   BOOST_TEST(goes_on());
   BOOST_TEST(!exchange_failed);
   for (const int fd : hoard)

@@ -102,11 +102,11 @@ public:
     mesh_.kill(is_killed);
     if (auto up = mesh_.start(is_killed); !up) return up.error();
     if (auto done = erasing.order(); !done) return done.error();
-    if (!wait_for([&] { return erasing.is_done(); }))
+    if (!tally::poll_until(patience, 20ms, [&] { return erasing.is_done(); }))
       return make_error(errc::unavailable, "not every node erased in time");
     made.erased = erased_text;
     made.erased_us = microseconds(clock::now());
-    if (!wait_for([&] { return load.open() == 0; }))
+    if (!tally::poll_until(patience, 20ms, [&] { return load.open() == 0; }))
       return make_error(errc::unavailable, "not everything was acknowledged in time");
     for (std::uint16_t i = 0; i < node_count; ++i)
       mesh_.kill(i);
@@ -116,16 +116,6 @@ public:
 
 private:
   void at(std::chrono::milliseconds when) { std::this_thread::sleep_until(began_ + when); }
-
-  template <class F>
-  bool wait_for(F&& done) {
-    const auto end = clock::now() + patience;
-    while (!done()) {
-      if (clock::now() > end) return false;
-      std::this_thread::sleep_for(20ms);
-    }
-    return true;
-  }
 
   std::vector<acknowledgement> told(const client_history& history) const {
     // A client remembers whole milliseconds; by the end of that one it had been told.

@@ -418,8 +418,7 @@ BOOST_AUTO_TEST_CASE(index_entries_follow_the_rows_through_a_block) {
   for (const auto& [key, held] : state.stored.tables().at("stock.items"))
     if (held.row)
       expected.insert(
-          {contracts::index_key(table, table.indexes[0], contracts::row_view(*held.row)),
-           key});
+          {contracts::index_key(table, table.indexes[0], contracts::row_view(*held.row)), key});
   BOOST_TEST(!expected.empty());
   BOOST_TEST((entries == expected));
 }

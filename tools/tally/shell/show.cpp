@@ -491,8 +491,8 @@ bool show_consensus(shell_session& session, const words&) {
                       : "none"},
          {"waits for", waits.empty() ? "nothing" : waits},
          {"quorum", std::to_string(number_at(x, "quorum")) + " of "
-                        + std::to_string(number_at(x, "nodes")) + "; nullified in a row: "
-                        + std::to_string(number_at(x, "nullified_in_a_row"))},
+                        + std::to_string(number_at(x, "nodes")) + "; views given up: "
+                        + std::to_string(number_at(x, "views_given_up"))},
          {"mode", std::string(flag_at(x, "halted")        ? "halted"
                               : flag_at(x, "observing")   ? "observes only"
                               : flag_at(x, "catching_up") ? "catches up"

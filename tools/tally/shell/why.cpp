@@ -306,7 +306,7 @@ private:
     for (const auto& each : nodes_)
       if (each.reachable && flag_at(each.consensus, "pending")
           && (number_at(each.consensus, "work_for_ms") > 1000
-              || number_at(each.consensus, "nullified_in_a_row") > 0))
+              || number_at(each.consensus, "views_given_up") > 0))
         pending = &each;
     const auto spares = lost_.empty() ? "" : "; without " + lost_names();
     if (moved_) {
