@@ -149,6 +149,12 @@ void reload(const arguments& given, const caf::actor& node) {
   spdlog::info("reloaded: log level, operators, tokens and certificates");
 }
 
+/// What systemd is told once the node runs; its status takes the place of the start's.
+std::string ready(const node::context& x) {
+  return "READY=1\nSTATUS=clients at " + x.config.gateway.listen.to_text()
+         + ", started at height " + std::to_string(x.board.look().height);
+}
+
 /// Waits for signals; keeps systemd's watchdog fed meanwhile. Returns when the node must stop.
 void wait_for_signals(const sigset_t& signals, const arguments& given, const caf::actor& node) {
   std::uint64_t watchdog_us = 0;
@@ -211,7 +217,7 @@ int run(configs::node_config config, const arguments& given) {
   caf::actor_system system(caf_config);
   caf::scoped_actor self(system);
   auto node = node::spawn_node(system, *context);
-  sd_notify(0, "READY=1");
+  sd_notify(0, ready(**context).c_str());
   wait_for_signals(signals, given, node);
   sd_notify(0, "STOPPING=1");
   spdlog::info("stopping: clients that wait are answered first");
