@@ -2,11 +2,16 @@
 // quiet. Part of a world.
 #include "tests/simulation/world.hpp"
 
+#include <algorithm>
+
 namespace tallymesh::simulation {
 
 constexpr std::int64_t look_every_us = 100'000;
 constexpr std::int64_t deadline_us = 900'000'000; ///< for all to be final, after healing
 constexpr std::int64_t settle_us = 3'000'000; ///< without activity, before silence is watched
+/// The same while a lane is known to be forked: longer than the proof is held back (4 s) and
+/// the next `have`, which asks for it, may take (2 s).
+constexpr std::int64_t settle_with_fork_us = 7'000'000;
 constexpr std::int64_t watched_us = 10'000'000;
 /// A lie, or what was said before healing and came late, may be the last thing that is heard.
 /// By then its hearer has begun to ask or to answer, which is activity; or it never will.
@@ -76,12 +81,15 @@ bool world::all_final(const process& who, std::string* what) {
 std::string world::why_not_quiet() {
   if (now_us_ < untrue_until_us_ + untrue_starts_work_us)
     return "an attacker's word, or one from before healing, came just now";
+  const bool forked = std::ranges::any_of(
+      processes_, [](const auto& x) { return x->honest() && x->knows_fork(); });
+  const auto settled_after_us = forked ? settle_with_fork_us : settle_us;
   for (const auto& each : processes_) {
     if (!each->honest()) continue;
     const auto node = "n" + std::to_string(each->node());
     const auto state = each->look();
     if (state.pending) return node + " is pending: " + state.waiting_for;
-    if (now_us_ - each->last_activity_us() < settle_us)
+    if (now_us_ - each->last_activity_us() < settled_after_us)
       return node + " still " + each->last_deed();
   }
   return {};

@@ -9,6 +9,7 @@
 #include "tests/simulation/parcel.hpp"
 #include "tests/simulation/random.hpp"
 
+#include <algorithm>
 #include <deque>
 
 namespace tallymesh::simulation {
@@ -63,6 +64,10 @@ public:
   process_traits& traits() { return traits_; }
   const credentials& keys() const { return agreement_settings_.keys; }
   consensus::snapshot look() const { return agreement_->look(); }
+  /// Of a lane, beyond the final cut.
+  bool knows_fork() const {
+    return std::ranges::any_of(lanes_->look().lanes, &mempool::lane_snapshot::forked);
+  }
   std::int64_t last_activity_us() const { return last_activity_us_; }
   /// Operations that must become final: their batch is on this disk, or wait in this life.
   const std::set<operation_id>& promised_operations() const { return promised_; }

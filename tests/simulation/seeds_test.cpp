@@ -112,6 +112,8 @@ constexpr once_failed regressions[] = {
     {4, 1002528, strategy::all, true,
      "silence was watched while the last lie was still asked for"},
     {7, 1001002, strategy::all, true, "the same"},
+    {4, 3262, strategy::all, true,
+     "silence was watched before the proof of one more fork was due to be shown"},
 };
 } // namespace
 
