@@ -213,6 +213,44 @@ std::optional<rule> rule_named(std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<rule> rules_of(const rule_set& x) {
+  std::vector<rule> found;
+  for (const auto& each : rules)
+    if (x.contains(each.what)) found.push_back(each.what);
+  return found;
+}
+
+std::vector<rule_set> fewer_than(const rule_set& x) {
+  std::vector<rule_set> made{rule::none};
+  const auto rules = rules_of(x);
+  for (std::size_t kept = 0; kept < rules.size() && rules.size() > 1; ++kept) {
+    auto& rest = made.emplace_back();
+    for (std::size_t i = 0; i < rules.size(); ++i)
+      if (i != kept) rest.add(rules[i]);
+  }
+  return made;
+}
+
+std::string to_string(const rule_set& x) {
+  std::string names;
+  for (const auto each : rules_of(x))
+    (names += names.empty() ? "" : "+") += to_string(each);
+  return names.empty() ? "none" : names;
+}
+
+std::optional<rule_set> rules_named(std::string_view names) {
+  rule_set found;
+  for (bool more = true; more;) {
+    const auto end = names.find('+');
+    const auto one = rule_named(names.substr(0, end));
+    if (!one) return std::nullopt;
+    found.add(*one);
+    more = end != names.npos;
+    if (more) names.remove_prefix(end + 1);
+  }
+  return found;
+}
+
 std::optional<catch_of> go(const hunt& what) {
   shared_memory note;
   const auto child = fork();
@@ -254,7 +292,7 @@ std::optional<caught> read_caught(std::istream& words) {
   caught one;
   words >> name >> one.where.nodes >> one.where.first_seed >> order >> std::ws;
   std::getline(words, one.check);
-  const auto what = rule_named(name);
+  const auto what = rules_named(name);
   if (!what || one.check.empty() || (order != "order" && order != "effect"))
     return std::nullopt;
   one.where.without = *what;

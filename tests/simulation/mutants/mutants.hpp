@@ -17,10 +17,17 @@ struct named_rule {
 std::span<const named_rule> all_rules();
 std::string_view to_string(rule x);
 std::optional<rule> rule_named(std::string_view name);
+/// With `+` between the names; `none` if there are none.
+std::string to_string(const rule_set& x);
+std::optional<rule_set> rules_named(std::string_view names);
+std::vector<rule> rules_of(const rule_set& x);
+/// What must pass where `x` fails, or the failure says nothing of `x`: none left out; of
+/// several, all but one.
+std::vector<rule_set> fewer_than(const rule_set& x);
 
 /// Where a mutant is looked for, or was found.
 struct hunt {
-  rule without = rule::none;
+  rule_set without;
   std::uint16_t nodes = 4;
   std::uint64_t first_seed = 1, seeds = 1;
   /// Off: the order of commits and sends is not checked, so that only what it leads to is seen.
@@ -34,7 +41,7 @@ struct catch_of {
 /// The first seed that fails, if one does.
 std::optional<catch_of> go(const hunt& what);
 
-/// A line of mutants.txt: rule, nodes, seed, whether the order is checked, check.
+/// A line of mutants.txt: rule or rules, nodes, seed, whether the order is checked, check.
 struct caught {
   hunt where; ///< of one seed
   std::string check;

@@ -2,6 +2,6 @@
 
 namespace tallymesh {
 
-constinit rule left_out = rule::none;
+constinit rule_set left_out;
 
 } // namespace tallymesh

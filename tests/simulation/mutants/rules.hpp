@@ -3,6 +3,8 @@
 // into copies of their sources that only tests are linked with. README.md says how.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace tallymesh {
@@ -131,9 +133,27 @@ enum class rule : std::uint8_t {
   s18_votes_of_certificates,
 };
 
-/// Of the whole process: set before machines run, and not while they do.
-extern constinit rule left_out;
+/// Some of them: where one guard keeps what another does, only both together are missed.
+class rule_set {
+public:
+  constexpr rule_set() = default;
+  constexpr rule_set(rule x) { add(x); }
 
-inline bool lacks(rule x) { return left_out == x; }
+  constexpr void add(rule x) {
+    if (x != rule::none) words_[place(x) / 64] |= bit(x);
+  }
+  constexpr bool contains(rule x) const { return (words_[place(x) / 64] & bit(x)) != 0; }
+  bool operator==(const rule_set&) const = default;
+
+private:
+  static constexpr std::size_t place(rule x) { return static_cast<std::size_t>(x); }
+  static constexpr std::uint64_t bit(rule x) { return std::uint64_t{1} << place(x) % 64; }
+  std::array<std::uint64_t, 2> words_{};
+};
+
+/// Of the whole process: set before machines run, and not while they do.
+extern constinit rule_set left_out;
+
+inline bool lacks(rule x) { return left_out.contains(x); }
 
 } // namespace tallymesh
