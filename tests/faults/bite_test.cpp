@@ -107,19 +107,6 @@ BOOST_AUTO_TEST_CASE(without_status_pushes_a_partition_is_not_healed) {
   BOOST_TEST(run_seeds(what, 20).failed > 0u);
 }
 
-BOOST_AUTO_TEST_CASE(without_a_rule_that_keeps_a_mesh_going_its_script_fails) {
-  using tallymesh::rule;
-  const std::pair<rule, const char*> guards[] = {
-      {rule::s12_backoff, "simulator_only/slower_than_patience.fault"},
-      {rule::s13_skips_the_silent, "dead_leader_is_skipped.fault"}};
-  for (const auto& [what, name] : guards) {
-    const auto told = read(name);
-    BOOST_TEST(run_seeds(told, 8).failed == 0u, name);
-    const without guard(what);
-    BOOST_TEST(run_seeds(told, 8).failed > 0u, name << " passes without its rule");
-  }
-}
-
 namespace {
 struct once_failed {
   const char* script;

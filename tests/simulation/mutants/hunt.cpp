@@ -2,6 +2,8 @@
 //
 //   hunt_mutants > mutants.txt
 //   hunt_mutants --seeds 20000 s7_5_gap s9_batches   # these only, and how far
+//   hunt_mutants --scripts --seeds 100 s12_reset     # in all scripts of tests/faults
+//   hunt_mutants far_apart.fault s12_reset           # in this one
 //   hunt_mutants --again mutants.txt                 # those whose line no longer holds
 #include "tests/simulation/mutants/mutants.hpp"
 
@@ -17,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t at_once =
     500; ///< seeds of one size, before the other size has its turn
+constexpr std::uint64_t at_once_of_a_script = 10;
 
 using found = std::pair<hunt, catch_of>;
 
@@ -27,8 +30,9 @@ bool says_something(const hunt& one) {
     const auto failed = go(other);
     if (!failed) continue;
     if (each == rule::none)
-      std::cout << "# seed " << one.first_seed << " of " << one.nodes
-                << " nodes fails with all rules: [" << failed->check << "] " << failed->text
+      std::cout << "# seed " << one.first_seed << " of "
+                << (one.script.empty() ? std::to_string(one.nodes) + " nodes" : one.script)
+                << " fails with all rules: [" << failed->check << "] " << failed->text
                 << std::endl;
     return false;
   }
@@ -50,22 +54,36 @@ std::optional<found> search_here(hunt here) {
   return std::nullopt;
 }
 
-/// Meshes of four and of seven in turns.
-std::optional<found> search(rule_set what, bool check_order, std::uint64_t seeds) {
-  for (std::uint64_t from = 0; from < seeds; from += at_once)
+/// Meshes of four and of seven in turns; or the scripts.
+std::vector<hunt> places(const rule_set& what, bool check_order,
+                         const std::vector<std::string>& scripts) {
+  std::vector<hunt> made;
+  for (const auto& each : scripts)
+    made.push_back({what, 0, 1, at_once_of_a_script, check_order, each});
+  if (scripts.empty())
     for (const std::uint16_t nodes : {4, 7})
-      if (auto x = search_here(
-              {what, nodes, from + 1, std::min(at_once, seeds - from), check_order}))
-        return x;
+      made.push_back({what, nodes, 1, at_once, check_order, {}});
+  return made;
+}
+
+std::optional<found> search(std::vector<hunt> here, std::uint64_t seeds) {
+  for (const auto step = here.front().seeds; here.front().first_seed <= seeds;)
+    for (auto& each : here) {
+      each.seeds = std::min(step, seeds + 1 - each.first_seed);
+      if (auto x = search_here(each)) return x;
+      each.first_seed += step;
+    }
   return std::nullopt;
 }
 
-void report(rule_set what, bool check_order, std::uint64_t seeds) {
-  if (const auto x = search(what, check_order, seeds))
+void report(const rule_set& what, bool check_order, std::uint64_t seeds,
+            const std::vector<std::string>& scripts) {
+  const auto here = places(what, check_order, scripts);
+  if (const auto x = search(here, seeds))
     std::cout << line_of({x->first, x->second.check}) << std::endl;
   else
-    std::cout << "! " << to_string(what) << " open: not in 2 x " << seeds << " seeds"
-              << (check_order ? "" : " with the order unchecked") << std::endl;
+    std::cout << "! " << to_string(what) << " open: not in " << here.size() << " x " << seeds
+              << " seeds" << (check_order ? "" : " with the order unchecked") << std::endl;
 }
 
 bool holds(const caught& x) {
@@ -78,10 +96,14 @@ void renew(std::istream& list, std::uint64_t seeds) {
   for (std::string line; std::getline(list, line);) {
     std::istringstream alone(line);
     const auto read = read_list(alone);
-    if (read.seen.empty() || holds(read.seen.front()))
+    if (read.seen.empty() || holds(read.seen.front())) {
       std::cout << line << std::endl;
-    else
-      report(read.seen.front().where.without, read.seen.front().where.check_order, seeds);
+      continue;
+    }
+    const auto& where = read.seen.front().where;
+    std::vector<std::string> scripts;
+    if (!where.script.empty()) scripts.push_back(where.script);
+    report(where.without, where.check_order, seeds, scripts);
   }
 }
 
@@ -90,11 +112,16 @@ void renew(std::istream& list, std::uint64_t seeds) {
 int main(int count, char** words) try {
   std::uint64_t seeds = 20'000;
   std::vector<rule_set> wanted;
+  std::vector<std::string> scripts;
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
     const auto what = rules_named(word);
     if (word == "--seeds" && i + 1 < count) {
       seeds = std::strtoull(words[++i], nullptr, 10);
+    } else if (word == "--scripts") {
+      scripts = all_scripts();
+    } else if (word.ends_with(".fault")) {
+      scripts.push_back(word);
     } else if (word == "--again" && i + 1 < count) {
       std::ifstream list(words[++i]);
       if (!list) throw std::runtime_error(std::string(words[i]) + " cannot be read");
@@ -104,7 +131,9 @@ int main(int count, char** words) try {
       wanted.push_back(*what);
     } else {
       throw std::runtime_error(
-          word + " is no rule; usage: hunt_mutants [--seeds N] [RULE... | --again LIST]");
+          word
+          + " is no rule; usage: hunt_mutants [--seeds N] [--scripts | FILE.fault...] "
+            "[RULE...], or: hunt_mutants [--seeds N] --again LIST");
     }
   }
   if (wanted.empty())
@@ -112,10 +141,11 @@ int main(int count, char** words) try {
       wanted.push_back(each.what);
   std::cout
       << "# rule, nodes, seed, order|effect, the check that fails. Made by hunt_mutants; an\n"
-         "# effect is found with the order of commits and sends unchecked.\n";
+         "# effect is found with the order of commits and sends unchecked. In place of the\n"
+         "# nodes may stand a script of tests/faults, which says what befalls the mesh.\n";
   for (const auto each : wanted) {
-    report(each, true, seeds);
-    if (to_string(each).starts_with("s15_")) report(each, false, seeds);
+    report(each, true, seeds, scripts);
+    if (to_string(each).starts_with("s15_")) report(each, false, seeds, scripts);
   }
 } catch (const std::runtime_error& wrong) {
   std::cerr << "hunt_mutants: " << wrong.what() << '\n';

@@ -1,8 +1,13 @@
 #include "tests/simulation/mutants/mutants.hpp"
 
+#include "tests/faults/director.hpp"
+#include "tests/faults/language/parser.hpp"
+
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <iomanip>
 #include <istream>
 #include <sstream>
@@ -175,7 +180,24 @@ private:
   shared_note* note_;
 };
 
-[[noreturn]] void hunt_here(const hunt& what, shared_note& note) {
+faults::script read_script(const std::string& name) {
+  std::ifstream file(std::filesystem::path(FAULT_SCRIPTS) / name);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) throw std::runtime_error(name + " cannot be read");
+  auto made = faults::parse_script(text.str(), name);
+  if (!made) throw std::runtime_error(made.error().context);
+  return std::move(*made);
+}
+
+outcome run_script(const faults::script& what, options chosen) {
+  faults::director directing(what, chosen.seed);
+  chosen.nodes = what.nodes;
+  chosen.directed = directing.direction();
+  return run(chosen);
+}
+
+[[noreturn]] void hunt_here(const hunt& what, const std::optional<faults::script>& script,
+                            shared_note& note) {
   // A machine says which invariant broke; that it did is what is asked here.
   if (!std::freopen("/dev/null", "w", stderr)) _exit(3);
   left_out = what.without; // of this process
@@ -186,7 +208,7 @@ private:
     note.seed = chosen.seed = what.first_seed + i;
     const itimerval limit{{0, 0}, {longest_run_s, 0}};
     setitimer(ITIMER_PROF, &limit, nullptr);
-    const auto one = run(chosen);
+    const auto one = script ? run_script(*script, chosen) : run(chosen);
     if (one.passed()) continue;
     copy(note.check, one.violations.front().rule);
     copy(note.text, one.violations.front().text);
@@ -252,10 +274,12 @@ std::optional<rule_set> rules_named(std::string_view names) {
 }
 
 std::optional<catch_of> go(const hunt& what) {
+  std::optional<faults::script> script;
+  if (!what.script.empty()) script = read_script(what.script);
   shared_memory note;
   const auto child = fork();
   if (child < 0) throw std::runtime_error("no process for a hunt");
-  if (child == 0) hunt_here(what, *note);
+  if (child == 0) hunt_here(what, script, *note);
   int status = 0;
   if (waitpid(child, &status, 0) != child) throw std::runtime_error("a hunt was lost");
   if (WIFSIGNALED(status))
@@ -269,10 +293,24 @@ std::optional<catch_of> go(const hunt& what) {
 
 std::string line_of(const caught& x) {
   std::ostringstream out;
-  out << std::left << std::setw(34) << to_string(x.where.without) << ' ' << std::right
-      << std::setw(2) << x.where.nodes << ' ' << std::setw(6) << x.where.first_seed << ' '
-      << (x.where.check_order ? "order " : "effect") << ' ' << x.check;
+  out << std::left << std::setw(34) << to_string(x.where.without) << ' ';
+  if (x.where.script.empty())
+    out << std::right << std::setw(2) << x.where.nodes << ' ' << std::setw(6);
+  else
+    out << "script " << x.where.script << ' ';
+  out << x.where.first_seed << ' ' << (x.where.check_order ? "order " : "effect") << ' '
+      << x.check;
   return out.str();
+}
+
+std::vector<std::string> all_scripts() {
+  namespace files = std::filesystem;
+  std::vector<std::string> found;
+  for (const auto& each : files::recursive_directory_iterator(FAULT_SCRIPTS))
+    if (each.path().extension() == ".fault")
+      found.push_back(each.path().lexically_relative(FAULT_SCRIPTS).string());
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 namespace {
@@ -288,12 +326,18 @@ bool read_unseen(std::istream& words, mutant_list& list) {
 }
 
 std::optional<caught> read_caught(std::istream& words) {
-  std::string name, order;
+  std::string name, nodes, order;
   caught one;
-  words >> name >> one.where.nodes >> one.where.first_seed >> order >> std::ws;
+  words >> name >> nodes;
+  if (nodes == "script")
+    words >> one.where.script;
+  else
+    one.where.nodes = static_cast<std::uint16_t>(std::strtoul(nodes.c_str(), nullptr, 10));
+  words >> one.where.first_seed >> order >> std::ws;
   std::getline(words, one.check);
   const auto what = rules_named(name);
-  if (!what || one.check.empty() || (order != "order" && order != "effect"))
+  if (!what || one.where.nodes == 0 || one.check.empty()
+      || (order != "order" && order != "effect"))
     return std::nullopt;
   one.where.without = *what;
   one.where.check_order = order == "order";
@@ -316,7 +360,8 @@ mutant_list read_list(std::istream& from) {
     }
     throw std::runtime_error(
         "line " + std::to_string(number)
-        + ": wanted: rule nodes seed order|effect check, or: ! rule why, or: ! rule unit test");
+        + ": wanted: rule nodes seed order|effect check, or: rule script FILE seed "
+          "order|effect check, or: ! rule why, or: ! rule unit test");
   }
   return list;
 }

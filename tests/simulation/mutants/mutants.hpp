@@ -32,16 +32,23 @@ struct hunt {
   std::uint64_t first_seed = 1, seeds = 1;
   /// Off: the order of commits and sends is not checked, so that only what it leads to is seen.
   bool check_order = true;
+  /// A file of tests/faults, which says what befalls the mesh and how many nodes it has. Empty:
+  /// the seed draws that.
+  std::string script = {};
 };
 struct catch_of {
   std::uint64_t seed = 0;
-  std::string check; ///< the simulator's, or `invariant`: the machine stopped its process
+  /// The simulator's or the script's; or `invariant`: the machine stopped its process.
+  std::string check;
   std::string text;
 };
 /// The first seed that fails, if one does.
 std::optional<catch_of> go(const hunt& what);
+/// All of tests/faults, as hunt::script names them.
+std::vector<std::string> all_scripts();
 
-/// A line of mutants.txt: rule or rules, nodes, seed, whether the order is checked, check.
+/// A line of mutants.txt: rule or rules, nodes or `script` and its file, seed, whether the
+/// order is checked, check.
 struct caught {
   hunt where; ///< of one seed
   std::string check;
