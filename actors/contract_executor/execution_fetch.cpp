@@ -7,6 +7,30 @@ namespace tallymesh::contract_executor {
 /// How often a source is asked again that does not answer: it may be slow and honest.
 constexpr unsigned most_in_vain = 3;
 
+/// What was erased in `x` and not in `other`. Both have one digest, so nothing else differs.
+static void fill(execution& x, execution other) {
+  TALLYMESH_INVARIANT(x.receipts.size() == other.receipts.size()
+                      && x.changes.size() == other.changes.size());
+  for (std::size_t i = 0; i < x.receipts.size(); ++i) {
+    auto &mine = x.receipts[i], &theirs = other.receipts[i];
+    if (mine.events_erased && !theirs.events_erased) {
+      mine.events = std::move(theirs.events);
+      mine.events_erased.reset();
+    }
+  }
+  for (std::size_t i = 0; i < x.changes.size(); ++i) {
+    auto &mine = x.changes[i], &theirs = other.changes[i];
+    if (mine.before_erased && !theirs.before_erased) {
+      mine.before = std::move(theirs.before);
+      mine.before_erased.reset();
+    }
+    if (mine.after_erased && !theirs.after_erased) {
+      mine.after = std::move(theirs.after);
+      mine.after_erased.reset();
+    }
+  }
+}
+
 std::vector<question> execution_fetch::begin(block_height height) {
   auto before = std::move(distrusted_);
   *this = execution_fetch(believed_);
@@ -15,11 +39,9 @@ std::vector<question> execution_fetch::begin(block_height height) {
   return {{std::nullopt, {height_, digest_only}}};
 }
 
-std::optional<digest> execution_fetch::agreed() const {
-  std::map<digest, std::size_t> votes;
-  for (const auto& [node, said] : said_)
-    if (++votes[said.what] >= believed_) return said.what;
-  return std::nullopt;
+std::size_t execution_fetch::who_say(const digest& what) const {
+  return static_cast<std::size_t>(std::count_if(
+      said_.begin(), said_.end(), [&](const auto& each) { return each.second.what == what; }));
 }
 
 execution_fetch::trust execution_fetch::trust_in(node_index node) const {
@@ -31,38 +53,24 @@ std::vector<question> execution_fetch::next_part() {
   return {{*source_, {height_, parts_.size()}}};
 }
 
-/// How much each of them says that it erased, ascending.
-std::vector<std::uint32_t> execution_fetch::erased_by_those_who_say(const digest& what) const {
-  std::vector<std::uint32_t> all;
-  for (const auto& [node, said] : said_)
-    if (said.what == what) all.push_back(said.erased);
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-/// Of those who say the digest that is believed and may be asked, one that is trusted most and
-/// erased least.
+/// Of those who say the digest that is believed and did not give their bytes yet, one that is
+/// trusted most and erased least.
 std::vector<question> execution_fetch::next_source(bool hopes) {
   source_.reset();
   parts_.clear();
   total_bytes_ = 0;
   asked_in_vain_ = 0;
-  const auto what = agreed();
-  if (!what) return {};
-  const auto erased = erased_by_those_who_say(*what);
-  // Without the f who say most: so much or more was erased by one who is honest. Whoever says
-  // more might hide rows while the honest ones are slow.
-  const auto most_erased = erased[erased.size() - believed_];
+  if (!agreed_) return {};
   const auto rank = [&](node_index node) {
     return std::pair(trust_in(node), said_.at(node).erased);
   };
   for (const auto& [node, said] : said_)
-    if (said.what == *what && said.erased <= most_erased && !useless_.contains(node)
+    if (said.what == *agreed_ && !useless_.contains(node) && !gave_.contains(node)
         && (!source_ || rank(node) < rank(*source_)))
       source_ = node;
-  // Of 2 f + 1 an honest one is among those who may be asked.
+  // Of 2 f + 1 as many are honest as have to give.
   if (source_ && hopes && trust_in(*source_) != trust::fine
-      && erased.size() < 2 * believed_ - 1) {
+      && who_say(*agreed_) < 2 * believed_ - 1) {
     source_.reset();
     return {};
   }
@@ -92,12 +100,13 @@ std::vector<question> execution_fetch::retry() {
 std::vector<question> execution_fetch::take(node_index from, const fetched_execution& x) {
   if (x.height != height_ || found_ || x.total_bytes == 0) return {};
   said_[from] = {x.execution, x.erased};
+  if (!agreed_ && who_say(x.execution) >= believed_) agreed_ = x.execution;
   if (!source_) return next_source(true);
   if (from != *source_ || x.part.empty() || x.offset != parts_.size()) return {};
   if (parts_.empty()) total_bytes_ = x.total_bytes;
   // What the node has may become shorter between two parts, when it erases: then from the
   // start, and it may be asked again.
-  if (x.execution != agreed() || x.total_bytes != total_bytes_ || x.erased != source_erased_)
+  if (x.execution != agreed_ || x.total_bytes != total_bytes_ || x.erased != source_erased_)
     return give_up(trust::fine);
   // Whole parts only: who sends a byte at a time could go on for years.
   const auto due =
@@ -111,7 +120,13 @@ std::vector<question> execution_fetch::take(node_index from, const fetched_execu
       || erased_parts(*whole) > source_erased_)
     return give_up(trust::liar);
   distrusted_.erase(from);
-  found_ = std::move(*whole);
+  if (gave_.empty())
+    gathered_ = std::move(*whole);
+  else
+    fill(gathered_, std::move(*whole));
+  gave_.insert(from);
+  if (erased_parts(gathered_) > 0 && gave_.size() < believed_) return next_source(true);
+  found_ = std::move(gathered_);
   return {};
 }
 

@@ -1,12 +1,13 @@
 // Gets what executing a block gave from peers, for a block that cannot be executed here because
 // arguments of its operations were erased. Believed is what f + 1 nodes say its digest is,
 // since one of them is honest; the bytes then come in parts from one node, and must have that
-// digest. A digest does not tell how much of what it covers was erased, so each node says it,
-// and must keep its word; who says more than any honest node can be known to have erased is not
-// asked: no liar can hide more rows than an honest node erased. Who lied, or fell silent again
-// and again, is asked after all others at later heights too, so that it delays a node that
-// catches up once and not at each block. Pure: answers in, questions out. Owned by the
-// executor's actor, one height at a time.
+// digest. A digest does not tell what of that it covers was erased. So each node says how much
+// it erased and must keep its word, who erased least is asked first, and unless it erased
+// nothing f others are asked as well: what one of them gives is known, and what all of them
+// lack was erased by an honest node. Who lied, or fell silent again and again, is asked after
+// all others at later heights too, so that it delays a node that catches up once and not at
+// each block. Pure: answers in, questions out. Owned by the executor's actor, one height at a
+// time.
 #pragma once
 
 #include "messages/block.hpp"
@@ -28,14 +29,14 @@ struct question {
 
 class execution_fetch {
 public:
-  /// `believed`: how many nodes must say the same, f + 1.
+  /// `believed`: one of so many nodes is honest, f + 1.
   explicit execution_fetch(std::size_t believed) : believed_(believed) {}
 
   /// Whatever was under way is dropped; who was of no use before is remembered.
   std::vector<question> begin(block_height height);
   /// Nothing came for a while: asks again, and after some times in vain another node.
   std::vector<question> retry();
-  /// The answer of a node. When all is there, `found()` has it.
+  /// The answer of a node. When all is there that can be, `found()` has it.
   std::vector<question> take(node_index from, const fetched_execution& x);
 
   bool under_way() const { return height_ != 0; }
@@ -55,13 +56,13 @@ private:
   /// `hopes`: other answers may still come, and better ones.
   std::vector<question> next_source(bool hopes);
   std::vector<question> give_up(trust because);
-  std::optional<digest> agreed() const;
-  std::vector<std::uint32_t> erased_by_those_who_say(const digest& what) const;
+  std::size_t who_say(const digest& what) const;
   trust trust_in(node_index node) const;
 
   std::size_t believed_;
   block_height height_ = 0;
   std::map<node_index, claim> said_;
+  std::optional<digest> agreed_;           ///< what so many say
   std::map<node_index, trust> distrusted_; ///< at earlier heights too
   std::set<node_index> useless_;           ///< at this height
   std::optional<node_index> source_;
@@ -69,6 +70,8 @@ private:
   std::uint32_t source_erased_ = 0; ///< as it said when it was chosen
   std::uint64_t total_bytes_ = 0;
   bytes parts_;
+  std::set<node_index> gave_; ///< whose bytes are in `gathered_`
+  execution gathered_;
   std::optional<execution> found_;
 };
 
