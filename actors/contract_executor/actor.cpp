@@ -257,11 +257,8 @@ void take_over(self_ptr self, execution x) {
   auto& state = self->state;
   auto final_block = std::move(state.waiting.front());
   state.waiting.pop_front();
-  if (x.block != final_block.block->id || x.previous != state.execution)
-    node::end_process(make_error(errc::conflict, "what this node executed up to height "
-                                                     + std::to_string(state.height)
-                                                     + " is not what the others executed"),
-                      "executor");
+  if (const auto good = may_follow(x, final_block.block->id, state.execution); !good)
+    node::end_process(good.error(), "executor");
   const auto rules_then = changes_contracts(x) ? rules_after(state, x) : state.rules;
   auto indexes = indexes_of(state, x, *rules_then);
   if (rules_then != state.rules) {

@@ -1,5 +1,7 @@
 #include "actors/contract_executor/execution_fetch.hpp"
 
+#include "contracts/zero_sum.hpp"
+
 #include <algorithm>
 
 namespace tallymesh::contract_executor {
@@ -134,6 +136,19 @@ std::optional<execution> execution_fetch::found() {
   if (!found_) return std::nullopt;
   height_ = 0;
   return std::exchange(found_, std::nullopt);
+}
+
+result<void> may_follow(const execution& fetched, const digest& block, const digest& previous) {
+  if (fetched.block != block || fetched.previous != previous)
+    return make_error(errc::conflict, "what this node executed up to height "
+                                          + std::to_string(fetched.height - 1)
+                                          + " is not what the others executed");
+  if (const auto currency = contracts::money_made_by(fetched.changes))
+    return make_error(errc::conflict,
+                      "what others executed at height " + std::to_string(fetched.height)
+                          + " makes or loses money: the changes of its accounts in " + *currency
+                          + " do not sum up to zero; more than f nodes are faulty");
+  return {};
 }
 
 fetched_execution answer_of(const fetch_execution& question, const digest& execution,

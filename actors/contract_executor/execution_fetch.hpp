@@ -75,6 +75,11 @@ private:
   std::optional<execution> found_;
 };
 
+/// What was fetched for `block`, held against what this node knows itself: the digest before
+/// it, and that money is neither made nor lost (../../contracts/zero_sum.hpp). Errors:
+/// conflict.
+result<void> may_follow(const execution& fetched, const digest& block, const digest& previous);
+
 /// The answer to a peer's question from the execution's encoding; `encoded` empty: not here.
 fetched_execution answer_of(const fetch_execution& question, const digest& execution,
                             std::uint32_t erased, bytes_view encoded);

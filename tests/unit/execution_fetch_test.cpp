@@ -1,11 +1,13 @@
 // Taking over what others executed: which of them is believed, and who gives the bytes.
 #include "actors/contract_executor/execution_fetch.hpp"
+#include "contracts/builtin_rows.hpp"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 using namespace tallymesh;
 using namespace tallymesh::contract_executor;
+using contracts::make_row;
 
 namespace {
 
@@ -310,6 +312,40 @@ BOOST_AUTO_TEST_CASE(answers_to_other_questions_are_no_answers) {
   BOOST_TEST(fetch.take(1, other).empty());
   BOOST_TEST(fetch.take(2, answer_of({height, 0}, {}, 0, {})).empty());
   BOOST_TEST(!fetch.found().has_value());
+}
+
+// --- what is taken over
+
+BOOST_AUTO_TEST_CASE(what_is_taken_over_follows_what_this_node_has) {
+  auto x = executed("a");
+  x.block = hash(digest_kind::block, as_bytes("this one"));
+  x.previous = execution_digest(executed("before"));
+  BOOST_TEST(may_follow(x, x.block, x.previous).has_value());
+  for (const auto& wrong :
+       {may_follow(x, x.previous, x.previous), may_follow(x, x.block, x.block)}) {
+    BOOST_TEST_REQUIRE(!wrong.has_value());
+    BOOST_TEST((wrong.error().code == errc::conflict));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_taken_over_makes_no_money) {
+  const auto balance = [](const std::string& node, std::int64_t units) {
+    change x;
+    x.table = "settlement.accounts";
+    x.key = bytes(node.begin(), node.end());
+    x.after =
+        encode(make_row({{"currency", "CNY"}, {"node", node}, {"balance", decimal{units, 2}}}));
+    return x;
+  };
+  execution x;
+  x.height = height;
+  x.changes = {balance("hq", 5), balance("coop", -5)};
+  BOOST_TEST(may_follow(x, {}, {}).has_value());
+  x.changes[1] = balance("coop", -4);
+  const auto wrong = may_follow(x, {}, {});
+  BOOST_TEST_REQUIRE(!wrong.has_value());
+  BOOST_TEST((wrong.error().code == errc::conflict));
+  BOOST_TEST(wrong.error().context.find("CNY") != std::string::npos);
 }
 
 // --- what peers ask of this node
