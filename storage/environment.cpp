@@ -1,5 +1,6 @@
 #include "storage/environment.hpp"
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -56,6 +57,19 @@ std::string text_for(int code) {
   if (code == ENOSPC || code == EDQUOT) return "the disk is full; make room, then start again";
   if (code == MDB_INVALID) return "the file is damaged or not a store";
   return mdb_strerror(code);
+}
+
+bool means_full(int code) { return code == ENOSPC || code == EDQUOT || code == EFBIG; }
+
+/// LMDB tells a write that was cut short as an input/output error, so the disk is asked again.
+bool takes_no_more(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (fd < 0) return means_full(errno);
+  const std::array<char, 4096> page{};
+  const auto done = ::write(fd, page.data(), page.size());
+  const bool full = done < 0 ? means_full(errno) : done < std::ssize(page);
+  ::close(fd);
+  return full;
 }
 
 void sync_directory(const std::filesystem::path& path) {
@@ -486,6 +500,8 @@ result<void> environment::write(const std::function<void(write_transaction&)>& b
 namespace {
 
 constexpr std::size_t copied_at_once_bytes = std::size_t{64} << 20;
+/// Left on the disk beside a copy: all else that is stored goes on meanwhile.
+constexpr std::size_t left_for_others_bytes = std::size_t{64} << 20;
 
 /// Another environment, while it is filled.
 struct copy_target {
@@ -563,14 +579,14 @@ void environment::copy_into(const std::filesystem::path& directory,
   }
 }
 
-/// LMDB tells a disk that fills up while it writes as an input/output error.
 void environment::check_room_for_copy() const {
-  const auto needed = used_bytes(), free = std::filesystem::space(directory_).available;
+  const auto needed = used_bytes() + left_for_others_bytes;
+  const auto free = std::filesystem::space(directory_).available;
   if (free < needed)
-    fail(errc::too_large,
-         where() + ": making it anew takes up to " + std::to_string((needed >> 20) + 1)
-             + " MiB of the disk beside the old file, and " + std::to_string(free >> 20)
-             + " are free; make room, then start again");
+    fail(errc::too_large, where() + ": making it anew takes up to "
+                              + std::to_string((needed >> 20) + 1)
+                              + " MiB of the disk beside the old file, and "
+                              + std::to_string(free >> 20) + " are free; make room");
 }
 
 result<void> environment::rebuild(const copy_listener& told) {
@@ -581,14 +597,20 @@ result<void> environment::rebuild(const copy_listener& told) {
     std::filesystem::remove_all(fresh);
     check_room_for_copy();
     if (::mkdir(fresh.c_str(), directory_mode) != 0)
-      fail(errc::storage, "cannot create " + fresh.string() + ": " + std::strerror(errno));
+      fail(means_full(errno) ? errc::too_large : errc::storage,
+           "cannot create " + fresh.string() + ": " + std::strerror(errno));
     gate_.close();
     try {
       copy_into(fresh, told);
     } catch (...) {
       gate_.open();
+      const bool is_full = takes_no_more(fresh / "data.mdb");
       std::error_code ignored;
       std::filesystem::remove_all(fresh, ignored);
+      if (is_full)
+        fail(errc::too_large, where()
+                                  + ": the disk filled up while it was made anew, and the old "
+                                    "file stays; make room");
       throw;
     }
     // Should anything fail from here on, the gate stays closed: there is no file to read, and

@@ -163,7 +163,7 @@ public:
   /// holds nothing that was deleted or overwritten, which LMDB leaves in pages that it may use
   /// again and in the gaps of those in use. Takes the time of reading and writing all that
   /// there is; meanwhile reads and writes wait. On an error the old file stays; errc::too_large
-  /// if the disk has no room for both, which was found before anything was done. `told` hears
+  /// if the disk has no room for both: the store is as it was and goes on. `told` hears
   /// now and then how much is copied; it must not read from the store.
   using copy_listener = std::function<void(std::size_t copied_bytes)>;
   result<void> rebuild(const copy_listener& told = {});

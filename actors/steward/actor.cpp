@@ -23,6 +23,8 @@ namespace {
 using answered_atom = caf::atom_constant<caf::atom("answered")>;
 
 constexpr std::size_t looked_at_once = 256;
+/// Before a duty that had no room on the disk is tried again: it may write for long in vain.
+constexpr std::int64_t room_pause_ms = 20'000;
 
 struct actor_state {
   static inline const char* name = "steward";
@@ -30,7 +32,8 @@ struct actor_state {
   node::wiring_ptr wired;
   std::optional<class machine> machine;
   std::vector<duty> duties;
-  std::vector<bool> due; ///< whether the duty of this place has to look
+  std::vector<bool> due;                    ///< whether the duty of this place has to look
+  std::optional<std::int64_t> held_till_ms; ///< monotonic; a duty had no room on the disk
   node::alarm alarm;
   bool flush_due = false;
 };
@@ -83,6 +86,17 @@ void submit(self_ptr self, std::vector<operation> operations) {
   self->send(self->state.wired->core.mempool, node::submission_ptr(std::move(x)));
 }
 
+void set_alarm(self_ptr self) {
+  auto& state = self->state;
+  const auto now = node::now();
+  auto next = state.held_till_ms;
+  if (const auto at = state.machine->look_at_ms()) {
+    const auto at_ms = now.monotonic_ms + std::max<std::int64_t>(*at - now.wall_ms, 100);
+    next = std::min(next.value_or(at_ms), at_ms);
+  }
+  if (next) state.alarm.set(self, *next, now.monotonic_ms);
+}
+
 void look(self_ptr self) {
   auto& state = self->state;
   state.flush_due = false;
@@ -93,6 +107,11 @@ void look(self_ptr self) {
     if (!state.due[i]) continue;
     state.due[i] = false;
     const auto owed = state.duties[i].look(context, looked_at_once);
+    if (!owed && owed.error().code == errc::too_large) {
+      state.held_till_ms = node::now().monotonic_ms + room_pause_ms;
+      spdlog::warn("{} is put off: {}", state.duties[i].name, owed.error().context);
+      continue;
+    }
     if (!owed) node::end_process(owed.error(), state.duties[i].name);
     submit(self, state.machine->take(
                      *owed, [&](const operation_id& id) { return fate_of(context, id); },
@@ -102,11 +121,7 @@ void look(self_ptr self) {
   for (const auto& [what, why] : state.machine->take_given_up())
     spdlog::error("this node owes the mesh {}, but its operation was refused: {}", what,
                   describe(why.result));
-  if (const auto at = state.machine->look_at_ms()) {
-    const auto now = node::now();
-    state.alarm.set(self, now.monotonic_ms + std::max<std::int64_t>(*at - now.wall_ms, 100),
-                    now.monotonic_ms);
-  }
+  set_alarm(self);
 }
 
 void learn(self_ptr self, const execution& x) {
@@ -140,6 +155,7 @@ caf::behavior behaviour(self_ptr self, node::context_ptr context) {
       [=](node::alarm_atom, std::int64_t at_ms) {
         auto& now_state = self->state;
         if (!now_state.alarm.rang(self, at_ms, node::now().monotonic_ms)) return;
+        now_state.held_till_ms.reset();
         now_state.due.assign(now_state.duties.size(), true);
         look_soon(self);
       },

@@ -17,7 +17,8 @@ struct duty {
   /// "contract.table": a change to a row of one of these may make something owed.
   std::vector<std::string> tables;
   /// At most `limit` operations that are owed now, the most urgent first; the same ones each
-  /// time until they are on the chain. An error ends the process: it is the storage's.
+  /// time until they are on the chain. errc::too_large: the disk has no room for it now, and it
+  /// is tried again later. Any other error ends the process: it is the storage's.
   std::function<result<std::vector<owed>>(const node::context&, std::size_t limit)> look;
 };
 

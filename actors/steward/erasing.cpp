@@ -122,7 +122,7 @@ public:
     if (ledger_.holds_erased() || context_.batches->holds_erased()) {
       spdlog::warn("erased payloads are still in free pages: this node attests its erasures "
                    "when it has started again, because its stores are too large to be made "
-                   "anew while it runs, or the disk has no room for that");
+                   "anew while it runs");
       return std::vector<owed>{};
     }
     return unattested(limit);
@@ -212,14 +212,10 @@ private:
     return clear_file(*context_.batches);
   }
 
-  /// A disk without room for a copy is no reason to end the node.
   template <class Store>
   static result<void> clear_file(Store& store) {
     if (!store.holds_erased() || store.used_bytes() > rebuilt_at_once_bytes) return {};
-    auto done = store.rebuild();
-    if (done || done.error().code != errc::too_large) return done;
-    spdlog::warn("{}", done.error().context);
-    return {};
+    return store.rebuild();
   }
 
   // --- to say so

@@ -6,7 +6,10 @@
 #include "storage_fixture.hpp"
 
 #include <atomic>
+#include <csignal>
 #include <fstream>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <thread>
 
 using namespace tallymesh;
@@ -167,6 +170,37 @@ BOOST_AUTO_TEST_CASE(a_rebuild_that_was_cut_off_leaves_the_old_file_and_no_rest)
   of.reopen();
   BOOST_TEST(!fs::exists(of.home / "ledger" / "rebuilt"));
   BOOST_TEST(of.store->head()->height == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_disk_that_fills_up_during_a_rebuild_leaves_the_store_as_it_was) {
+  filled_ledger of;
+  const auto long_one =
+      of.script.next({{std::string(table), "long", std::string(4 << 20, 'x')}});
+  require_ok(of.store->append(std::span(&long_one, 1)));
+  of.erase();
+  of.store.reset();
+  // As where a disk is full: in a child, since a limit on file size is for good.
+  const auto child = ::fork();
+  if (child == 0) {
+    auto store = ledger::open(of.home / "ledger", test_domain());
+    const rlimit limit{1 << 20, 1 << 20};
+    std::signal(SIGXFSZ, SIG_IGN);
+    if (!store || ::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(1);
+    const auto failed = (*store)->rebuild();
+    if (failed || failed.error().code != errc::too_large) ::_exit(2);
+    const auto row = (*store)->row(table, raw("other"));
+    const bool good = row && row->row == raw("public three") && (*store)->holds_erased()
+                      && !fs::exists(of.home / "ledger" / "rebuilt");
+    ::_exit(good ? 0 : 3);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(WEXITSTATUS(status) == 0);
+  of.reopen();
+  BOOST_TEST(of.store->holds_erased());
+  require_ok(of.store->rebuild());
+  BOOST_TEST(!holds(of.home / "ledger", "secret"));
+  BOOST_TEST(of.store->head()->height == 5u);
 }
 
 BOOST_AUTO_TEST_CASE(readers_wait_for_a_rebuild_and_go_on) {
