@@ -2,11 +2,11 @@
 // processes that takes operations meanwhile: operations go on to be final, none is lost, and
 // neither the node's memory nor its log grows with the number of attacks.
 #include "tests/end_to_end/attackers.hpp"
+#include "tests/end_to_end/identical.hpp"
 #include "tests/end_to_end/made_mesh.hpp"
 
 #include "actors/peer_link/framing.hpp"
 #include "messages/introspection.hpp"
-#include "tools/tally/comparison.hpp"
 #include "tools/tally/loader.hpp"
 #include "tools/tally/processes.hpp"
 
@@ -117,19 +117,7 @@ public:
   /// Nothing was lost: all four hold every row that was acknowledged, and the same.
   void check_identical() {
     stop_traffic();
-    auto clients = tally::clients_of(gateways);
-    std::vector<tally::node_digest> said;
-    tally::comparison verdict;
-    BOOST_TEST(tally::poll_until(60s, 50ms, [&] {
-      said.clear();
-      const auto answers = tally::ask_all(clients, "/v1/digest");
-      for (std::size_t i = 0; i < answers.size(); ++i)
-        said.push_back(tally::node_digest::from(gateways[i].node, answers[i]));
-      verdict = tally::compare(said);
-      return verdict.complete;
-    }));
-    BOOST_TEST(verdict.identical);
-    for (const auto& each : said)
+    for (const auto& each : check_all_hold_the_same(gateways))
       BOOST_TEST(each.tables.at("divisions.streets").records == stored);
     BOOST_TEST(tally::node_process::find(gateways.back().directory)->pid() == pid);
   }

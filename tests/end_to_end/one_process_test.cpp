@@ -3,8 +3,8 @@
 #include "actors/node/supervisor.hpp"
 #include "actors/node/wiring.hpp"
 #include "actors/peer_link/links.hpp"
+#include "tests/end_to_end/identical.hpp"
 #include "tests/end_to_end/made_mesh.hpp"
-#include "tools/tally/comparison.hpp"
 #include "tools/tally/loader.hpp"
 
 #include <caf/io/middleman.hpp>
@@ -137,24 +137,8 @@ struct four_nodes {
 
   /// All four hold every row that was stored, and executed the same.
   void check_identical() {
-    auto clients = tally::clients_of(gateways);
-    std::vector<tally::node_digest> said;
-    tally::comparison verdict;
-    BOOST_TEST(tally::poll_until(60s, 50ms, [&] {
-      said.clear();
-      const auto answers = tally::ask_all(clients, "/v1/digest");
-      for (std::size_t i = 0; i < answers.size(); ++i)
-        said.push_back(tally::node_digest::from(gateways[i].node, answers[i]));
-      verdict = tally::compare(said);
-      return verdict.complete;
-    }));
-    for (const auto& each : verdict.differences)
-      BOOST_TEST_MESSAGE(each);
-    BOOST_TEST(verdict.identical);
-    for (const auto& each : said) {
-      BOOST_TEST(each.execution == said.front().execution);
+    for (const auto& each : check_all_hold_the_same(gateways))
       BOOST_TEST(each.tables.at("divisions.streets").records == next_row);
-    }
   }
 
   using choice = std::function<caf::actor(const node::wiring&)>;

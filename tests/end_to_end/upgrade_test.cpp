@@ -1,6 +1,7 @@
 // A contract is upgraded while four processes are busy with it: every operation is executed
 // once, by the version that was in force at its place on the chain. Candidates that existing
 // rows do not fit are refused by every node, with the row named.
+#include "tests/end_to_end/identical.hpp"
 #include "tests/end_to_end/made_mesh.hpp"
 
 #include "tools/tally/comparison.hpp"
@@ -262,24 +263,8 @@ struct busy_mesh {
   }
 
   void check_identical() {
-    auto asking = tally::clients_of(gateways);
-    std::vector<tally::node_digest> said;
-    tally::comparison verdict;
-    BOOST_TEST(tally::poll_until(60s, 50ms, [&] {
-      said.clear();
-      const auto answers = tally::ask_all(asking, "/v1/digest");
-      for (std::size_t i = 0; i < answers.size(); ++i)
-        said.push_back(tally::node_digest::from(gateways[i].node, answers[i]));
-      verdict = tally::compare(said);
-      return verdict.complete;
-    }));
-    for (const auto& each : verdict.differences)
-      BOOST_TEST_MESSAGE(each);
-    BOOST_TEST(verdict.identical);
-    for (const auto& each : said) {
-      BOOST_TEST(each.execution == said.front().execution);
+    for (const auto& each : check_all_hold_the_same(gateways))
       BOOST_TEST(each.tables.at("jobs.jobs").records == jobs_made());
-    }
   }
 
   const std::filesystem::path& directory_of(std::string_view node) {
