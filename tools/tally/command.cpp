@@ -144,4 +144,9 @@ exit_code report(const error& failure) {
   return exit_code::failed;
 }
 
+exit_code report_absence(const error& failure) {
+  report(failure);
+  return failure.code == errc::not_found ? exit_code::differs : exit_code::failed;
+}
+
 } // namespace tallymesh::tally

@@ -72,6 +72,8 @@ private:
 
 /// "tally: error: ..." on stderr.
 exit_code report(const error& failure);
+/// The same where it is an answer that something is not there: exit_code::differs.
+exit_code report_absence(const error& failure);
 
 // One a file of commands.
 void add_init(command& program);

@@ -128,10 +128,7 @@ exit_code show(const json::value& file, const erase_options& options, const invo
 
 exit_code run_certificate(const erase_options& options, const invocation& told) {
   const auto file = certificate_from(options);
-  if (!file) {
-    report(file.error());
-    return file.error().code == errc::not_found ? exit_code::differs : exit_code::failed;
-  }
+  if (!file) return report_absence(file.error());
   if (!options.to.empty()) {
     std::ofstream out(options.to);
     out << json::serialize(*file) << '\n';

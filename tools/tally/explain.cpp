@@ -54,10 +54,7 @@ exit_code run_explain(const explain_options& options, const invocation& told) {
   if (!where) return report(where.error());
   http_client client(where->target);
   const auto answer = get_json(client, path_of(options));
-  if (!answer) {
-    report(answer.error());
-    return answer.error().code == errc::not_found ? exit_code::differs : exit_code::failed;
-  }
+  if (!answer) return report_absence(answer.error());
   if (told.json())
     print_json(*answer);
   else

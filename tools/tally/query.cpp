@@ -63,11 +63,7 @@ std::string row_text(const json::value& x, std::string_view side) {
 
 exit_code run_get(const query_options& options, const invocation& told) {
   const auto answer = ask(options, key_path(options));
-  if (!answer && answer.error().code == errc::not_found) {
-    report(answer.error());
-    return exit_code::differs;
-  }
-  if (!answer) return report(answer.error());
+  if (!answer) return report_absence(answer.error());
   if (told.json())
     print_json(*answer);
   else if (const auto* row = member(*answer, "row"))
@@ -230,11 +226,7 @@ exit_code run_trace(const query_options& options, const invocation& told) {
                                                    + options.operation.substr(0, 80)
                                                    + " is not 32 hexadecimal characters"));
   const auto answer = ask(options, "/v1/operations/" + options.operation + "/trace");
-  if (!answer && answer.error().code == errc::not_found) {
-    report(answer.error());
-    return exit_code::differs;
-  }
-  if (!answer) return report(answer.error());
+  if (!answer) return report_absence(answer.error());
   if (told.json())
     print_json(*answer);
   else
