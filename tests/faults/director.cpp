@@ -14,8 +14,7 @@ constexpr std::int64_t slow_commit_us = 600'000;
 constexpr std::size_t most_held = 4096;
 
 director::director(const script& what, std::uint64_t seed)
-    : script_(what), chance_(sim::mix(seed ^ 0x736372697074)), acts_(timeline(what)),
-      lines_(std::size_t{what.nodes} * what.nodes) {}
+    : script_(what), chance_(sim::mix(seed ^ 0x736372697074)), acts_(timeline(what)) {}
 
 std::shared_ptr<const sim::direction> director::direction() {
   auto made = std::make_shared<sim::direction>();
@@ -58,39 +57,12 @@ void director::later(const std::optional<duration>& when, sim::action undo) {
 
 // --- who is meant
 
-director::nodes director::running() const {
-  nodes found;
-  for (std::uint16_t i = 0; i < script_.nodes; ++i)
-    if (stage_->running(i) && !stage_->stopped(i)) found.push_back(i);
-  return found;
-}
-
-director::nodes director::resolve(const node_set& set) {
-  std::set<std::uint16_t> found;
-  for (const auto& each : set) {
-    using who = node_selector::who;
-    switch (each.what) {
-    case who::node:
-      found.insert(each.number);
-      break;
-    case who::leader:
-      if (const auto leader = stage_->leader()) found.insert(*leader);
-      break;
-    case who::random: {
-      auto some = running();
-      chance_.shuffle(some);
-      some.resize(std::min<std::size_t>(some.size(), each.number));
-      found.insert(some.begin(), some.end());
-      break;
-    }
-    default:
-      for (std::uint16_t i = 0; i < script_.nodes; ++i)
-        if (each.what == who::all || (each.what == who::killed && !stage_->running(i))
-            || (each.what == who::stopped && stage_->stopped(i)))
-          found.insert(i);
-    }
-  }
-  return {found.begin(), found.end()};
+some_nodes director::resolve(const node_set& set) {
+  return faults::resolve(set,
+                         {script_.nodes, [this](auto each) { return stage_->running(each); },
+                          [this](auto each) { return stage_->stopped(each); },
+                          [this] { return stage_->leader(); }},
+                         chance_);
 }
 
 // --- what befalls them
@@ -158,65 +130,41 @@ void director::apply(const act& x) {
   }
 }
 
-void director::cut(const ways& what, const act& x) {
-  for (const auto& [from, to] : what)
+void director::break_lines(const act& x) {
+  std::vector<nodes> sides;
+  for (const auto& each : x.sets)
+    sides.push_back(resolve(each));
+  stage_->count(x.what == verb::one_way ? sim::fault::one_way_partition
+                                        : sim::fault::partition);
+  const auto broken = broken_ways(x, std::move(sides), script_.nodes);
+  for (const auto& [from, to] : broken)
     stage_->cut(from, to);
-  later(x.lasting, [this, what] {
-    for (const auto& [from, to] : what)
+  later(x.lasting, [this, broken] {
+    for (const auto& [from, to] : broken)
       stage_->mend(from, to);
   });
 }
 
-void director::break_lines(const act& x) {
-  ways broken;
-  const auto both = [&](std::uint16_t a, std::uint16_t b) {
-    if (a != b) broken.emplace_back(a, b), broken.emplace_back(b, a);
-  };
-  std::vector<nodes> sides;
-  for (const auto& each : x.sets)
-    sides.push_back(resolve(each));
-  if (x.what == verb::cut && sides.size() == 1) { // from all others
-    sides.emplace_back();
-    for (std::uint16_t i = 0; i < script_.nodes; ++i)
-      if (std::find(sides[0].begin(), sides[0].end(), i) == sides[0].end())
-        sides[1].push_back(i);
-  }
-  stage_->count(x.what == verb::one_way ? sim::fault::one_way_partition
-                                        : sim::fault::partition);
-  for (std::size_t a = 0; a < sides.size(); ++a)
-    for (std::size_t b = a + 1; b < sides.size(); ++b)
-      for (const auto from : sides[a])
-        for (const auto to : sides[b])
-          if (x.what != verb::one_way)
-            both(from, to);
-          else if (from != to)
-            broken.emplace_back(from, to);
-  cut(broken, x);
-}
-
 static std::uint64_t per_mille(std::uint64_t ppm) { return (ppm + 999) / 1000; }
 
+static std::optional<sim::stage::quality> as_staged(const std::optional<line_quality>& x) {
+  if (!x) return std::nullopt;
+  return sim::stage::quality{x->least_delay.count(), x->most_delay.count(),
+                             per_mille(x->lost_ppm), per_mille(x->duplicated_ppm),
+                             x->bytes_per_s};
+}
+
 void director::set_lines(const act& x) {
-  sim::stage::quality how;
-  how.least_us = x.quality.least_delay.count();
-  how.most_us = x.quality.most_delay.count();
-  how.lost = per_mille(x.quality.lost_ppm);
-  how.duplicated = per_mille(x.quality.duplicated_ppm);
-  how.bytes_per_s = x.quality.bytes_per_s;
-  // Each way once, or what was before would be taken for what is to come back.
-  std::set<std::pair<std::uint16_t, std::uint16_t>> lines;
-  for (const auto a : resolve(x.sets[0]))
-    for (const auto b : resolve(x.sets[1]))
-      if (a != b) lines.insert({{a, b}, {b, a}});
-  for (const auto& [from, to] : lines) {
-    auto& line = lines_[from * script_.nodes + to];
-    later(x.lasting, [this, from = from, to = to, before = line] {
-      lines_[from * script_.nodes + to] = before;
-      stage_->set_line(from, to, before);
-    });
-    line = how;
-    stage_->set_line(from, to, how);
-  }
+  const auto some = resolve(x.sets[0]), others = resolve(x.sets[1]);
+  const auto before = faults::set_lines(lines_, some, others, x.quality);
+  for (const auto& [each, was] : before)
+    stage_->set_line(each.first, each.second, as_staged(x.quality));
+  later(x.lasting, [this, before] {
+    for (const auto& [each, was] : before) {
+      lines_[each] = was;
+      stage_->set_line(each.first, each.second, as_staged(was));
+    }
+  });
 }
 
 void director::kill(const nodes& whom, const std::optional<duration>& lasting) {

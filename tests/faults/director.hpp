@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tests/faults/history.hpp"
+#include "tests/faults/meaning.hpp"
 #include "tests/simulation/stage.hpp"
 
 #include <set>
@@ -34,11 +35,8 @@ private:
   void apply(const act& x);
   void later(const std::optional<duration>& when, simulation::action undo);
 
-  using nodes = std::vector<std::uint16_t>;
-  using ways = std::vector<std::pair<std::uint16_t, std::uint16_t>>;
+  using nodes = some_nodes;
   nodes resolve(const node_set& set);
-  nodes running() const;
-  void cut(const ways& what, const act& x);
   void break_lines(const act& x);
   void set_lines(const act& x);
   void kill(const nodes& whom, const std::optional<duration>& lasting);
@@ -57,7 +55,7 @@ private:
   simulation::random_source chance_;
   simulation::stage* stage_ = nullptr;
   std::vector<timed_act> acts_;
-  std::vector<std::optional<simulation::stage::quality>> lines_;
+  known_lines lines_;
   std::vector<open_operation> open_;
   std::set<std::uint16_t> failing_disks_;
   std::set<std::string> not_applied_;

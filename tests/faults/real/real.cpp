@@ -1,5 +1,6 @@
 #include "tests/faults/real/real.hpp"
 
+#include "tests/faults/meaning.hpp"
 #include "tests/faults/real/actor_killer.hpp"
 #include "tests/faults/real/clients.hpp"
 #include "tests/faults/real/ledgers.hpp"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using clock = std::chrono::steady_clock;
-using nodes = std::vector<std::uint16_t>;
+using nodes = some_nodes;
 using namespace std::chrono_literals;
 
 constexpr auto look_every = 25ms, report_every = 1000ms;
@@ -143,6 +144,7 @@ private:
   clock::time_point began_;
   std::priority_queue<task> tasks_;
   std::uint64_t order_ = 0;
+  known_lines lines_;
   std::set<std::uint16_t> may_die_; ///< disks that fail, crashes that are armed
   std::set<std::uint16_t> armed_;   ///< of these: those that end themselves by kill -9
   std::set<std::uint16_t> down_;    ///< known not to run
@@ -386,27 +388,11 @@ void real_run::apply(const act& x) {
 }
 
 nodes real_run::resolve(const node_set& set) {
-  std::set<std::uint16_t> found;
-  for (const auto& each : set) {
-    using who = node_selector::who;
-    if (each.what == who::node) found.insert(each.number);
-    if (each.what == who::leader)
-      if (const auto one = leader()) found.insert(*one);
-    nodes some;
-    for (std::uint16_t i = 0; i < mesh_->size(); ++i) {
-      const bool runs = mesh_->running(i);
-      if (each.what == who::all || (each.what == who::killed && !runs)
-          || (each.what == who::stopped && mesh_->stopped(i)))
-        found.insert(i);
-      if (runs && !mesh_->stopped(i)) some.push_back(i);
-    }
-    if (each.what == who::random) {
-      chance_.shuffle(some);
-      some.resize(std::min<std::size_t>(some.size(), each.number));
-      found.insert(some.begin(), some.end());
-    }
-  }
-  return {found.begin(), found.end()};
+  return faults::resolve(set,
+                         {mesh_->size(), [this](auto each) { return mesh_->running(each); },
+                          [this](auto each) { return mesh_->stopped(each); },
+                          [this] { return leader(); }},
+                         chance_);
 }
 
 std::optional<std::uint16_t> real_run::leader() {
@@ -429,41 +415,27 @@ void real_run::break_lines(const act& x) {
   std::vector<nodes> sides;
   for (const auto& each : x.sets)
     sides.push_back(resolve(each));
-  if (x.what == verb::cut && sides.size() == 1) { // from all others
-    sides.emplace_back();
-    for (std::uint16_t i = 0; i < mesh_->size(); ++i)
-      if (std::find(sides[0].begin(), sides[0].end(), i) == sides[0].end())
-        sides[1].push_back(i);
-  }
-  std::vector<std::pair<std::uint16_t, std::uint16_t>> ways;
-  for (std::size_t a = 0; a < sides.size(); ++a)
-    for (std::size_t b = a + 1; b < sides.size(); ++b)
-      for (const auto from : sides[a])
-        for (const auto to : sides[b]) {
-          if (from == to) continue;
-          ways.emplace_back(from, to);
-          if (x.what != verb::one_way) ways.emplace_back(to, from);
-        }
-  for (const auto& [from, to] : ways)
+  const auto broken = broken_ways(x, std::move(sides), mesh_->size());
+  for (const auto& [from, to] : broken)
     mesh_->wires().cut(from, to);
-  later(x.lasting, [this, ways] {
-    for (const auto& [from, to] : ways)
+  later(x.lasting, [this, broken] {
+    for (const auto& [from, to] : broken)
       mesh_->wires().mend(from, to);
   });
 }
 
 void real_run::set_lines(const act& x) {
-  for (const auto a : resolve(x.sets[0]))
-    for (const auto b : resolve(x.sets[1])) {
-      if (a == b) continue;
-      const line_quality good{duration(0), duration(0), 0, 0, 0};
-      mesh_->wires().set(a, b, x.quality);
-      mesh_->wires().set(b, a, x.quality);
-      later(x.lasting, [this, a, b, good] {
-        mesh_->wires().set(a, b, good);
-        mesh_->wires().set(b, a, good);
-      });
+  const auto some = resolve(x.sets[0]), others = resolve(x.sets[1]);
+  const auto before = faults::set_lines(lines_, some, others, x.quality);
+  for (const auto& [each, was] : before)
+    mesh_->wires().set(each.first, each.second, x.quality);
+  later(x.lasting, [this, before] {
+    constexpr line_quality good{duration(0), duration(0), 0, 0, 0};
+    for (const auto& [each, was] : before) {
+      lines_[each] = was;
+      mesh_->wires().set(each.first, each.second, was.value_or(good));
     }
+  });
 }
 
 void real_run::start(std::uint16_t node) {
