@@ -17,6 +17,14 @@ function(tallymesh_target name)
   endif()
 endfunction()
 
+# A program that asks for memory as a node does: with jemalloc, which costs a node a tenth less processor
+# time than the C library's malloc (ARCHITECTURE.md). Sanitizers bring their own.
+function(tallymesh_allocator name)
+  if(NOT TALLYMESH_SANITIZE)
+    target_link_libraries(${name} PRIVATE PkgConfig::jemalloc)
+  endif()
+endfunction()
+
 # A test executable of Boost.Test cases, registered with CTest under its own name and LABEL. The
 # target tests_<LABEL> builds all of a label. SANITIZE adds the label sanitize: tools/test runs these
 # again under the address and undefined-behaviour sanitizers, so it is for tests that stay quick there.
