@@ -254,7 +254,7 @@ fault transaction::each_row(const table& of, const row_visit& visit) {
 
 /// A change whose row says the same, in another form or under other entries.
 checked<void> transaction::rewrite(const table& of, const bytes& key, held_row before,
-                                   bytes after, std::vector<index_change> moved) {
+                                   shared_bytes after, std::vector<index_change> moved) {
   if (after.size() > limits::max_row_bytes) return refuse(outcome::too_large, of.name);
   return write(of, key, std::move(before), std::move(after), moved);
 }

@@ -45,7 +45,8 @@ public:
   // --- reads. A table without a dot is the running contract's own; "other.table" is read with
   // the rights of the operation's author, or of the contract that runs: the host decides.
   /// The row as row_view reads it.
-  virtual checked<std::optional<bytes>> get(std::string_view table, const value_list& key) = 0;
+  virtual checked<std::optional<shared_bytes>> get(std::string_view table,
+                                                   const value_list& key) = 0;
   /// The rows that have these values, by an index or the key (`index_for` finds it), in the
   /// order of that index.
   virtual checked<std::vector<value_map>> find(std::string_view table, const value_map& where,
@@ -109,7 +110,8 @@ public:
   /// arguments as an operation has them. Empty contract: the tested one.
   virtual tried perform(std::string_view contract, std::string_view action,
                         const value_map& params) = 0;
-  virtual checked<std::optional<bytes>> get(std::string_view table, const value_list& key) = 0;
+  virtual checked<std::optional<shared_bytes>> get(std::string_view table,
+                                                   const value_list& key) = 0;
   virtual checked<std::vector<value_map>> find(std::string_view table, const value_map& where,
                                                page wanted) = 0;
   virtual checked<std::vector<value_map>> range(std::string_view table, const value_list& from,

@@ -276,8 +276,9 @@ void overlay::follow(const place& at, const table& of) {
   }
 }
 
-void overlay::write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-                    std::uint32_t position, std::span<index_change> indexes, const spot& near) {
+void overlay::write(const table& of, bytes key, held_row before,
+                    std::optional<shared_bytes> after, std::uint32_t position,
+                    std::span<index_change> indexes, const spot& near) {
   const change_place here{height_, changes()};
   const bool known = near.drops_ == drops_;
   auto& rows = known ? *near.next_.of : table_of(of.full_name);

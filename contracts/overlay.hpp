@@ -64,7 +64,7 @@ public:
 
   /// `before` is what `row` gave. `indexes`: what the change does to the table's entries;
   /// taken.
-  void write(const table& of, bytes key, held_row before, std::optional<bytes> after,
+  void write(const table& of, bytes key, held_row before, std::optional<shared_bytes> after,
              std::uint32_t position, std::span<index_change> indexes, const spot& near = {});
 
   struct mark_t {

@@ -260,7 +260,8 @@ void row_merge::count(const field& declared, const forms& form) {
 }
 
 /// One pass: the declared fields, the given ones and those of `before` all ascend by name.
-std::optional<refusal> row_merge::gather(given_row given, const std::optional<bytes>& before) {
+std::optional<refusal> row_merge::gather(given_row given,
+                                         const std::optional<shared_bytes>& before) {
   auto next = given.begin();
   row_view::cursor held(before ? row_view(*before) : row_view());
   same_places_ = before.has_value();
@@ -296,9 +297,8 @@ std::optional<refusal> row_merge::gather(given_row given, const std::optional<by
   return std::nullopt;
 }
 
-void row_merge::write_whole() {
-  after_.resize(size_);
-  row_writer out(after_.data());
+void row_merge::write_whole(std::uint8_t* to) {
+  row_writer out(to);
   out.integer(present_);
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     auto& form = forms_[i];
@@ -312,34 +312,36 @@ void row_merge::write_whole() {
       out.given(form, declared);
     form.after = {start, out.at()};
   }
-  TALLYMESH_INVARIANT(out.at() == after_.data() + after_.size());
+  TALLYMESH_INVARIANT(out.at() == to + size_);
 }
 
-void row_merge::write_over(const bytes& before) {
-  after_ = before;
+void row_merge::write_over(bytes_view before, std::uint8_t* to) {
+  std::copy(before.begin(), before.end(), to);
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     auto& form = forms_[i];
     if (form.from == source::none) continue;
-    auto* const at = after_.data() + (form.before.data() - before.data());
+    auto* const at = to + (form.before.data() - before.data());
     form.after = {at, form.before.size()};
     if (form.from != source::kept) row_writer(at).given(form, of_.fields[i]);
   }
 }
 
-checked<void> row_merge::apply(given_row given, const std::optional<bytes>& before) {
+checked<void> row_merge::apply(given_row given, const std::optional<shared_bytes>& before) {
   replaces_ = before.has_value();
   if (auto why = gather(given, before)) return std::move(*why);
-  if (same_places_)
-    write_over(*before);
-  else
-    write_whole();
+  after_ = shared_bytes::made(same_places_ ? before->size() : size_, [&](std::uint8_t* to) {
+    if (same_places_)
+      write_over(*before, to);
+    else
+      write_whole(to);
+  });
   if (of_.has_wide_index)
     if (auto why = check_width()) return std::move(*why);
   return {};
 }
 
-checked<bytes> merge(const table& x, const value_map& given,
-                     const std::optional<bytes>& before) {
+checked<shared_bytes> merge(const table& x, const value_map& given,
+                            const std::optional<shared_bytes>& before) {
   const given_fields row(given);
   if (!in_order(row)) return refuse(outcome::malformed_arguments, x.name);
   row_merge made(x);

@@ -50,13 +50,13 @@ public:
   /// Merges `given` over `before` (null takes an optional field away); without `before` every
   /// required field must be given. Once; both outlive it. Refusals: unknown_field,
   /// missing_field, wrong_type, out_of_range; key_too_long if an index's key would be.
-  checked<void> apply(given_row given, const std::optional<bytes>& before);
+  checked<void> apply(given_row given, const std::optional<shared_bytes>& before);
 
-  const bytes& after() const { return after_; }
+  const shared_bytes& after() const { return after_; }
   /// As contracts::index_changes: what goes before what comes, index by index.
   moved_entries entries_moved(const bytes& row_key) const;
   /// The last thing that is asked of it.
-  bytes take() { return std::move(after_); }
+  shared_bytes take() { return std::move(after_); }
 
   /// Where the value of a field comes from; `exact` is a decimal in the field's scale.
   enum class source : std::uint8_t { none, kept, given, exact };
@@ -69,11 +69,11 @@ public:
   };
 
 private:
-  std::optional<refusal> gather(given_row given, const std::optional<bytes>& before);
+  std::optional<refusal> gather(given_row given, const std::optional<shared_bytes>& before);
   std::optional<refusal> take_given(const field& declared, forms& form) const;
   void count(const field& declared, const forms& form);
-  void write_whole();
-  void write_over(const bytes& before);
+  void write_whole(std::uint8_t* to);
+  void write_over(bytes_view before, std::uint8_t* to);
   std::optional<refusal> check_width() const;
 
   const table& of_;
@@ -81,13 +81,13 @@ private:
   bool same_places_ = false;  ///< as in that row: each value is as long as the one before
   std::uint32_t present_ = 0; ///< fields
   std::size_t size_ = 4;      ///< of the encoded row
-  bytes after_;
+  shared_bytes after_;
   boost::container::small_vector<forms, 24> forms_; ///< as the table's fields
 };
 
 /// The new form alone. Also refuses (malformed_arguments) names that are not in order.
-checked<bytes> merge(const table& x, const value_map& given,
-                     const std::optional<bytes>& before);
+checked<shared_bytes> merge(const table& x, const value_map& given,
+                            const std::optional<shared_bytes>& before);
 
 /// The row key of a row that is to be stored. Refusals: missing_field, wrong_type,
 /// out_of_range, key_too_long.

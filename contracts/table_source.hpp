@@ -13,7 +13,7 @@ namespace tallymesh::contracts {
 /// A row as the tables hold it. A deleted row keeps the place of its last change, so that its
 /// history goes on when it is stored again.
 struct held_row {
-  std::optional<bytes> row;
+  std::optional<shared_bytes> row;
   change_place last_change;
 };
 

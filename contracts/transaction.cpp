@@ -116,8 +116,8 @@ checked<std::optional<value_map>> transaction::get(const table& of,
   return std::optional(stored_row(**found));
 }
 
-checked<std::optional<bytes>> transaction::get_encoded(const table& of,
-                                                       std::span<const value> key) {
+checked<std::optional<shared_bytes>> transaction::get_encoded(const table& of,
+                                                              std::span<const value> key) {
   const auto encoded = key_of(of, key);
   if (!encoded) return encoded.error();
   auto found = held(of, *encoded);
@@ -174,7 +174,7 @@ checked<std::vector<value_map>> transaction::range(std::string_view table,
 checked<std::vector<value_map>> transaction::range(const table& of, const key_range& wanted,
                                                    std::size_t limit) {
   auto paid = charge(prices.walk);
-  std::vector<bytes> found;
+  std::vector<shared_bytes> found;
   if (paid && limit > 0)
     over_.rows(of.full_name, wanted, below_, [&](bytes_view, const held_row& held) {
       const auto size = held.row ? held.row->size() : 0;
@@ -331,8 +331,8 @@ checked<void> transaction::check_by_code(const table& of, bytes_view row) {
 // --- writes
 
 checked<void> transaction::write(const table& of, bytes key, held_row before,
-                                 std::optional<bytes> after, std::span<index_change> indexes,
-                                 const overlay::spot& at) {
+                                 std::optional<shared_bytes> after,
+                                 std::span<index_change> indexes, const overlay::spot& at) {
   const auto size =
       key.size() + (before.row ? before.row->size() : 0) + (after ? after->size() : 0);
   if (auto paid = charge(prices.write + prices.index * of.indexes.size() + prices.byte * size);

@@ -106,7 +106,7 @@ public:
     return get(table, std::span(key.begin(), key.size()));
   }
   /// As it is stored (row_view.hpp).
-  checked<std::optional<bytes>> get_encoded(const table& of, std::span<const value> key);
+  checked<std::optional<shared_bytes>> get_encoded(const table& of, std::span<const value> key);
   /// Rows whose key begins with `prefix`, in key order, at most `limit`.
   checked<std::vector<value_map>> range(std::string_view table, const value_list& prefix,
                                         std::size_t limit, bool descending = false);
@@ -205,8 +205,9 @@ private:
   checked<void> check_references(const table& of, const row_view& row);
   checked<void> check_referrers(const table& of, const row_view& row);
   checked<void> check_by_code(const table& of, bytes_view row);
-  checked<void> write(const table& of, bytes key, held_row before, std::optional<bytes> after,
-                      std::span<index_change> indexes, const overlay::spot& at = {});
+  checked<void> write(const table& of, bytes key, held_row before,
+                      std::optional<shared_bytes> after, std::span<index_change> indexes,
+                      const overlay::spot& at = {});
 
   // activation.cpp
   void forget_sets(std::size_t down_to);
@@ -219,7 +220,7 @@ private:
   fault fit_rows(const table& of);
   fault check_rows(const table& of);
   fault each_row(const table& of, const row_visit& visit);
-  checked<void> rewrite(const table& of, const bytes& key, held_row before, bytes after,
+  checked<void> rewrite(const table& of, const bytes& key, held_row before, shared_bytes after,
                         std::vector<index_change> moved);
 
   const contract_set& rules_; ///< in force as the operation began

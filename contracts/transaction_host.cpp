@@ -53,15 +53,15 @@ Rows transaction_host::visible(const table& of, Rows rows) const {
 
 // --- reads
 
-checked<std::optional<bytes>> transaction_host::get(std::string_view table,
-                                                    const value_list& key) {
+checked<std::optional<shared_bytes>> transaction_host::get(std::string_view table,
+                                                           const value_list& key) {
   const auto of = readable(table);
   if (!of) return of.error();
   auto found = on_.get_encoded(**of, key);
   if (!found || !*found || (*of)->hidden.empty() || is_own(**of)) return found;
   auto row = stored_row(**found);
   hide_fields(**of, row, reading(), false);
-  return std::optional(encode(row));
+  return std::optional(shared_bytes(encode(row)));
 }
 
 checked<std::vector<value_map>> transaction_host::find(std::string_view table,

@@ -22,7 +22,8 @@ public:
   checked<void> charge(std::uint64_t gas) override { return on_.charge(gas); }
   run_facts facts() const override;
 
-  checked<std::optional<bytes>> get(std::string_view table, const value_list& key) override;
+  checked<std::optional<shared_bytes>> get(std::string_view table,
+                                           const value_list& key) override;
   checked<std::vector<value_map>> find(std::string_view table, const value_map& where,
                                        page wanted) override;
   checked<std::vector<value_map>> range(std::string_view table, const value_list& from,

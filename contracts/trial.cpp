@@ -132,7 +132,8 @@ public:
     return said;
   }
 
-  checked<std::optional<bytes>> get(std::string_view table, const value_list& key) override {
+  checked<std::optional<shared_bytes>> get(std::string_view table,
+                                           const value_list& key) override {
     return looking([&](host& on) { return on.get(table, key); });
   }
   checked<std::vector<value_map>> find(std::string_view table, const value_map& where,

@@ -263,7 +263,8 @@ block_ptr genesis_block(const signing_domain& domain) {
 digest row_digest(bytes_view row) { return hash(digest_kind::row, row); }
 
 /// 0 if there was no row; otherwise 1 and its digest.
-static bytes form_of(const std::optional<bytes>& row, const std::optional<digest>& erased) {
+static bytes form_of(const std::optional<shared_bytes>& row,
+                     const std::optional<digest>& erased) {
   if (!row && !erased) return {0};
   bytes form{1};
   const auto sum = erased ? *erased : row_digest(*row);

@@ -8,6 +8,7 @@
 #include "messages/encoding.hpp"
 #include "messages/limits.hpp"
 #include "messages/little_endian.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/value.hpp"
 
 #include <array>
@@ -157,6 +158,14 @@ void save(encoding_writer& out, const std::vector<T>& x) {
     for (const auto& each : x)
       out(each);
 }
+inline void save(encoding_writer& out, const shared_bytes& x) {
+  out.length(x.size());
+  out.raw(x);
+}
+inline void load(encoding_reader& in, shared_bytes& x) {
+  x = shared_bytes(in.raw(in.integer<std::uint32_t>()));
+}
+
 /// The shortest that a T can be encoded: a default-constructed one has nothing of variable
 /// length.
 template <class T>
@@ -282,7 +291,7 @@ void load(encoding_reader& in, erasable<std::vector<T>, Erased>& x) {
 
 /// A row before or after a change: 0 if there was none; 1 and the row; 2 and its digest.
 template <class Erased>
-void save(encoding_writer& out, const erasable<std::optional<bytes>, Erased>& x) {
+void save(encoding_writer& out, const erasable<std::optional<shared_bytes>, Erased>& x) {
   out.integer(static_cast<std::uint8_t>(x.erased ? 2 : x.content ? 1 : 0));
   if (x.erased)
     out(*x.erased);
@@ -290,7 +299,7 @@ void save(encoding_writer& out, const erasable<std::optional<bytes>, Erased>& x)
     out(*x.content);
 }
 template <class Erased>
-void load(encoding_reader& in, erasable<std::optional<bytes>, Erased>& x) {
+void load(encoding_reader& in, erasable<std::optional<shared_bytes>, Erased>& x) {
   x.content.reset();
   x.erased.reset();
   const auto form = in.integer<std::uint8_t>();

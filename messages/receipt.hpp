@@ -3,6 +3,7 @@
 #pragma once
 
 #include "messages/batch.hpp"
+#include "messages/shared_bytes.hpp"
 
 namespace tallymesh {
 
@@ -109,10 +110,10 @@ struct change_place {
 
 /// One row before and after. A row's changes are linked backwards, which is its history.
 struct change {
-  std::string table;                  ///< "contract.table"
-  bytes key;                          ///< ordered encoding of the key's values
-  std::optional<bytes> before, after; ///< encoded value_map; none: no row, or erased
-  std::uint32_t position = 0;         ///< of the operation in its block
+  std::string table;                         ///< "contract.table"
+  bytes key;                                 ///< ordered encoding of the key's values
+  std::optional<shared_bytes> before, after; ///< encoded value_map; none: no row, or erased
+  std::uint32_t position = 0;                ///< of the operation in its block
   change_place previous;
   /// Set: there was a row, its content was erased, and this is its row_digest.
   std::optional<digest> before_erased, after_erased;
@@ -120,8 +121,8 @@ struct change {
   template <class Archive>
   void serialize(Archive& a) {
     a(table, key, position, previous,
-      erasable<std::optional<bytes>, digest>{before, before_erased},
-      erasable<std::optional<bytes>, digest>{after, after_erased});
+      erasable<std::optional<shared_bytes>, digest>{before, before_erased},
+      erasable<std::optional<shared_bytes>, digest>{after, after_erased});
   }
 };
 

@@ -49,8 +49,8 @@ struct stored_block {
 };
 
 struct stored_row {
-  std::optional<bytes> row; ///< encoded value_map; none: never there, or deleted
-  change_place last;        ///< its last change; height 0: never there
+  std::optional<shared_bytes> row; ///< encoded value_map; none: never there, or deleted
+  change_place last;               ///< its last change; height 0: never there
 };
 
 /// Keys from `from` to, not including, `to`; an empty `to` is the end.
@@ -60,12 +60,14 @@ struct walk_range {
 };
 
 struct table_row {
-  bytes key, row;
+  bytes key;
+  shared_bytes row;
   change_place last;
 };
 
 struct index_entry {
-  bytes index_key, row_key, row;
+  bytes index_key, row_key;
+  shared_bytes row;
   change_place last;
   bytes place; ///< give it as `after` to go on behind this entry
 };

@@ -230,7 +230,7 @@ bytes row_key(std::uint16_t table, bytes_view key) {
   return whole;
 }
 
-void write_row(bytes& value, bytes_view key, const std::optional<bytes>& row,
+void write_row(bytes& value, bytes_view key, const std::optional<shared_bytes>& row,
                change_place last) {
   bytes content;
   content.reserve(8 + 4 + 1 + (row ? row->size() : 0));

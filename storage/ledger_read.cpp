@@ -29,7 +29,7 @@ stored_row to_row(bytes_view key, bytes_view value) {
   x.last.index = in.integer<std::uint32_t>();
   const auto live = in.integer<std::uint8_t>();
   if (!in.ok || live > 1) fail_damaged(row_kind, key, "its form is not one of a row");
-  if (live) x.row = bytes(in.rest.begin(), in.rest.end());
+  if (live) x.row.emplace(in.rest);
   return x;
 }
 

@@ -36,7 +36,7 @@ table_record to_table(bytes_view name, bytes_view value);
 std::optional<table_record> find_table(const transaction& t, std::string_view name);
 
 bytes row_key(std::uint16_t table, bytes_view key);
-void write_row(bytes& value, bytes_view key, const std::optional<bytes>& row,
+void write_row(bytes& value, bytes_view key, const std::optional<shared_bytes>& row,
                change_place last);
 stored_row to_row(bytes_view key, bytes_view value);
 

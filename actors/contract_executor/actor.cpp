@@ -233,7 +233,7 @@ contracts::contract_set_ptr rules_after(const actor_state& state, const executio
 /// entries. A version that came in force changed every row whose entries moved.
 std::vector<index_change> indexes_of(const actor_state& state, const execution& x,
                                      const contracts::contract_set& rules_then) {
-  std::map<std::pair<std::string, bytes>, std::optional<bytes>> rows; // as they are then
+  std::map<std::pair<std::string, bytes>, std::optional<shared_bytes>> rows; // as they are then
   for (const auto& each : x.changes)
     rows[{each.table, each.key}] = each.after;
   std::vector<index_change> all;

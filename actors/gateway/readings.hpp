@@ -35,7 +35,7 @@ public:
   /// at its history.
   std::optional<value_map> seen(bytes_view key, bytes_view row);
   /// The same as JSON; null for none.
-  void write(json_out& out, bytes_view key, const std::optional<bytes>& row);
+  void write(json_out& out, bytes_view key, const std::optional<shared_bytes>& row);
   /// Whether the row that is there now, or was there last, is of an operation of `who`.
   bool is_by(bytes_view key, const contracts::actor& who) const;
 

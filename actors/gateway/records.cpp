@@ -141,7 +141,8 @@ bytes binding_of(const contracts::table& table, const selection& by) {
 }
 
 struct listed_row {
-  bytes key, row;
+  bytes key;
+  shared_bytes row;
   bytes place; ///< where the list goes on behind it
 };
 struct page {

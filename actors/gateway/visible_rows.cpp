@@ -59,7 +59,8 @@ std::optional<value_map> visible_rows::seen(bytes_view key, bytes_view row) {
   return fields;
 }
 
-void visible_rows::write(json_out& out, bytes_view key, const std::optional<bytes>& row) {
+void visible_rows::write(json_out& out, bytes_view key,
+                         const std::optional<shared_bytes>& row) {
   const auto fields = row ? seen(key, *row) : std::nullopt;
   if (fields)
     out.typed(*fields);

@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(rows_merged_in_place_are_those_merged_field_by_field) {
   for (int i = 0; i < 2000; ++i) {
     const auto now = any.declaration(), other = any.declaration();
     const auto& of = now.tables[0];
-    std::optional<bytes> before;
+    std::optional<shared_bytes> before;
     bool is_others = false;
     for (int step = 0; step < 6; ++step) {
       const auto given = any.row(of);

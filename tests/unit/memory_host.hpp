@@ -54,14 +54,14 @@ public:
     return made;
   }
 
-  checked<std::optional<bytes>> get(std::string_view name, const value_list& key) override {
+  checked<std::optional<shared_bytes>> get(std::string_view name, const value_list& key) override {
     const auto* of = declared_.find_table(name);
     if (of == nullptr) return refuse(outcome::unknown_table, name);
     const auto row_key = key_of(*of, key);
     if (!row_key) return row_key.error();
     const auto& held = rows[of->name];
     const auto found = held.find(*row_key);
-    if (found == held.end()) return std::optional<bytes>();
+    if (found == held.end()) return std::optional<shared_bytes>();
     return std::optional(encode(found->second));
   }
   checked<std::vector<value_map>> find(std::string_view name, const value_map& where,
@@ -197,7 +197,7 @@ public:
     if (came.why != outcome::done) host_.rows = std::move(before);
     return came;
   }
-  checked<std::optional<bytes>> get(std::string_view table, const value_list& key) override {
+  checked<std::optional<shared_bytes>> get(std::string_view table, const value_list& key) override {
     return host_.get(table, key);
   }
   checked<std::vector<value_map>> find(std::string_view table, const value_map& where,

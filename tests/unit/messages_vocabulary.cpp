@@ -156,6 +156,23 @@ BOOST_AUTO_TEST_CASE(hexadecimal_reads_back_and_refuses_the_rest) {
   BOOST_TEST(from_hex("")->empty());
 }
 
+BOOST_AUTO_TEST_CASE(shared_bytes_are_the_bytes_they_were_made_of_and_copies_share_them) {
+  bytes from{1, 2, 3};
+  const shared_bytes x(from);
+  const auto copy = x;
+  from.front() = 9;
+  BOOST_TEST((x == bytes{1, 2, 3}));
+  BOOST_TEST(!(x == from));
+  BOOST_TEST(copy.data() == x.data());
+  BOOST_TEST((copy == x));
+  BOOST_TEST((x == shared_bytes(bytes{1, 2, 3})));
+  BOOST_TEST(!(x == shared_bytes(bytes{1, 2})));
+  BOOST_TEST((shared_bytes() == shared_bytes(bytes{})));
+  BOOST_TEST(shared_bytes().empty());
+  const auto filled = shared_bytes::made(2, [](std::uint8_t* to) { to[0] = 7, to[1] = 8; });
+  BOOST_TEST((filled == bytes{7, 8}));
+}
+
 BOOST_AUTO_TEST_CASE(utf8_takes_every_character_and_no_other_bytes) {
   using namespace std::string_view_literals;
   for (const auto text : {""sv, "abc"sv, "\0"sv, "é"sv, "网状网"sv, "🧾"sv,
