@@ -1,5 +1,6 @@
 #include "storage/vote_log.hpp"
 
+#include "messages/overload.hpp"
 #include "storage/environment.hpp"
 
 namespace tallymesh::storage {
@@ -14,13 +15,6 @@ enum class entry_kind : std::uint8_t {
   block = 3,
   certificate = 4
 };
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
 
 std::string view_name(bytes_view key) {
   field_reader in{key};

@@ -1,5 +1,7 @@
 #include "actors/consensus/actor.hpp"
 
+#include "messages/overload.hpp"
+
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::consensus {
@@ -8,13 +10,6 @@ namespace {
 
 constexpr std::size_t range_blocks = 256;
 constexpr std::size_t range_bytes = 1024 * 1024;
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
 
 struct actor_state {
   static inline const char* name = "consensus";

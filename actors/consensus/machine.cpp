@@ -1,5 +1,7 @@
 #include "actors/consensus/machine.hpp"
 
+#include "messages/overload.hpp"
+
 #include <algorithm>
 
 namespace tallymesh::consensus {
@@ -24,13 +26,6 @@ constexpr std::uint64_t max_backoff_steps = 8; // 1.5^8 = 25.6, capped at 25 bel
 // did. The rest is in the log.
 constexpr std::ptrdiff_t max_untold_of_one = 256;
 constexpr std::uint64_t told_window = 1024; // places of a lane, from the final cut
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
 
 /// The votes of `kind` in a view_record.
 template <class Record>

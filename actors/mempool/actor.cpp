@@ -1,5 +1,7 @@
 #include "actors/mempool/actor.hpp"
 
+#include "messages/overload.hpp"
+
 #include <spdlog/spdlog.h>
 
 namespace tallymesh::mempool {
@@ -9,13 +11,6 @@ namespace {
 // Of one answer to fetch_batches: below a frame, whatever the batches weigh.
 constexpr std::size_t served_bytes = 2 * 1024 * 1024;
 constexpr std::size_t served_batches = 64;
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
 
 struct actor_state {
   static inline const char* name = "mempool";

@@ -1,17 +1,11 @@
 #include "tests/simulation/process.hpp"
 
+#include "messages/overload.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace tallymesh::simulation {
 
 namespace {
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
 
 const consensus::persist* as_persist(const consensus::effect& x) {
   return std::get_if<consensus::persist>(&x);

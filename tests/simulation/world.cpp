@@ -1,5 +1,6 @@
 #include "tests/simulation/world.hpp"
 
+#include "messages/overload.hpp"
 #include "tests/simulation/quick_credentials.hpp"
 #include "tests/simulation/stage.hpp"
 
@@ -226,15 +227,6 @@ void world::at(std::int64_t when_us, process* to, payload what) {
   slots_[index] = {to, to ? to->life() : 0, std::move(what)};
   queue_.push({std::max(when_us, now_us_), next_order_++, index});
 }
-
-namespace {
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
-} // namespace
 
 void world::step() {
   const auto next = queue_.top();
