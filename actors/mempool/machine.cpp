@@ -78,9 +78,11 @@ const batch_header* machine::lane_state::rival(const lane_tip& x) const {
   if (const auto there = aside.find(x.seq); there != aside.end())
     for (const auto& each : there->second)
       if (each.tip != x) return &each;
+  // Of one whose body was given up there is nothing to show: who takes a lane for forked and
+  // cannot prove it would leave it at that, and the others waiting.
   const auto waiting = held.find(x.seq);
-  return waiting != held.end() && waiting->second.header.tip != x ? &waiting->second.header
-                                                                  : nullptr;
+  const bool another = waiting != held.end() && waiting->second.header.tip != x;
+  return another && waiting->second.body ? &waiting->second.header : nullptr;
 }
 
 // --- start

@@ -503,3 +503,19 @@ BOOST_AUTO_TEST_CASE(a_lane_known_to_be_forked_does_not_keep_the_node_awake) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_CASE(
+    a_fork_from_a_batch_that_was_given_up_is_not_known_for_it_cannot_be_proven) {
+  subject node(4, 0, [](settings& x) {
+    x.block_payload_bytes = 20'000;
+    x.peer_lane_window = 100;
+  });
+  const auto lane = lane_of(1, 20, 1, {}, 0, 10'000), fork = lane_of(1, 20, 1, {}, 1, 10'000);
+  for (std::size_t i = 19; i > 0; --i)
+    node.hear_batch(lane[i]);
+  BOOST_TEST_REQUIRE(node.here->look().held_bytes < 19 * lane[0]->body.size());
+  node.hear_batch(fork[19]); // the bodies that link last went first
+  BOOST_TEST(!node.here->look().lanes[1].forked);
+  node.hear_batch(fork[1]);
+  BOOST_TEST(node.here->look().lanes[1].forked);
+}
