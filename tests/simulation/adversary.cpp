@@ -67,6 +67,9 @@ void adversary::tick() {
       send_some(self, lie(x, status{})->content, 600);
     }
     if (does(x, strategy::rogue) && chance_.chance(300)) propose_if_leading();
+    if (does(x, strategy::overreach) && !phantoms_.empty() && malice_.chance(500))
+      send_some(self, have_message{{malice_.pick(phantoms_)}}, 1000);
+    if (does(x, strategy::flood) && !x.flooded && malice_.chance(50)) flood(self, x);
   }
   home_.after(chance_.between(20'000, 150'000), [this] { tick(); });
 }
@@ -90,6 +93,15 @@ void adversary::outgoing(node_index self, bool side_a, node_index to, const parc
 /// What is sent instead; nothing to send nothing.
 parcel_ptr adversary::bend(node_index self, member& x, node_index to, const parcel_ptr& what) {
   const auto& content = what->content;
+  if (does(x, strategy::forge) && malice_.chance(400))
+    if (auto forged = forge_answer(x, content)) {
+      home_.count(fault::forged_answer);
+      return forged;
+    }
+  if (x.flooded)
+    if (const auto* made = std::get_if<batch_message>(&content);
+        made && made->batch->content.lane == self)
+      return nullptr; // its place in the lane is taken
   if (does(x, strategy::withhold)) {
     const bool bodies = std::holds_alternative<batch_message>(content)
                         || std::holds_alternative<fetched_batches>(content);
@@ -312,8 +324,12 @@ parcel_ptr adversary::garbage(const member& x) {
 
 // --- what it learns
 
-void adversary::incoming(node_index at, const parcel_ptr& what) {
-  if (!active_ || !has(at) || !seen_.insert(what->fingerprint).second) return;
+void adversary::incoming(node_index from, node_index at, const parcel_ptr& what) {
+  if (!active_ || !has(at)) return;
+  if (const auto* asked = std::get_if<fetch_range>(&what->content);
+      asked && !has(from) && does(members_.at(at), strategy::forge) && malice_.chance(500))
+    answer_with_own_block(at, members_.at(at), from, asked->from);
+  if (!seen_.insert(what->fingerprint).second) return;
   if (heard_.size() < 200)
     heard_.push_back(what);
   else if (chance_.chance(100))
@@ -428,8 +444,15 @@ void adversary::propose_if_leading() {
   for (auto view = frontier_; view < frontier_ + 2; ++view) {
     const auto self = home_.nodes.leader(view);
     const auto at = members_.find(self);
-    if (at == members_.end() || !does(at->second, strategy::rogue)) continue;
+    if (at == members_.end()
+        || !does(at->second, strategy::bit(strategy::rogue | strategy::overreach)))
+      continue;
     if (!at->second.proposed.insert(view).second) continue;
+    if (does(at->second, strategy::overreach)
+        && (!does(at->second, strategy::rogue) || malice_.chance(500))) {
+      overreach(self, at->second, view);
+      continue;
+    }
     for (auto count = chance_.between(1, 3); count > 0; --count)
       propose(self, at->second, view);
   }

@@ -47,7 +47,7 @@ public:
 
   /// What a process of `from` wants to say; `side_a` tells twins apart.
   void outgoing(node_index from, bool side_a, node_index to, const parcel_ptr& what);
-  void incoming(node_index at, const parcel_ptr& what);
+  void incoming(node_index from, node_index at, const parcel_ptr& what);
   void start();
   /// From now on its nodes are silent.
   void stop();
@@ -61,6 +61,7 @@ private:
     std::vector<bool> sides;      ///< for twins
     std::map<std::uint64_t, batch_ptr> forks;
     std::set<view_number> proposed;
+    bool flooded = false;
   };
   struct vote_key {
     view_number view = 0;
@@ -101,6 +102,21 @@ private:
   std::vector<lane_tip> build_cut(const full_cut& below);
   std::vector<certificate> justify(const block& content);
 
+  // what is not genuine (forgeries.cpp)
+  parcel_ptr forge_answer(const member& x, const wire_message& honest);
+  void forge_range(const member& x, fetched_range& said);
+  void forge_batches(const member& x, fetched_batches& said);
+  void answer_with_own_block(node_index self, const member& x, node_index to,
+                             block_height height);
+  block_ptr own_block_on(node_index self, const member& x, const sealed_block& parent);
+  certificate forged_finalization(const member& x, const sealed_block& what);
+  void overreach(node_index self, member& x, view_number view);
+  void reach_too_far(const member& x, block& content, const full_cut& below);
+  std::vector<lane_tip> beside(const lane_tip& from) const;
+  std::vector<lane_tip> known_tips(node_index lane) const;
+  void flood(node_index self, member& x);
+  block_ptr best_certified(view_number below) const;
+
   void cast(node_index self, item_kind kind, view_number view, const digest& block,
             std::uint64_t share);
   void send_some(node_index self, const wire_message& content, std::uint64_t share);
@@ -108,7 +124,8 @@ private:
 
   surroundings home_;
   random_source chance_;
-  random_source malice_; ///< for falsify and forge; shifts no other draw of a run without them
+  /// For falsify, forge and forgeries.cpp; shifts no other draw of a run without them.
+  random_source malice_;
   std::map<node_index, member> members_;
   bool active_ = true;
   std::unordered_set<std::uint64_t> seen_;
@@ -119,6 +136,7 @@ private:
   std::map<vote_key, std::map<node_index, signature>> votes_;
   std::map<view_number, certificate> notarizations_, nullifications_, finalizations_;
   std::map<std::pair<node_index, digest>, std::vector<lane_tip>> next_in_lane_; ///< by parent
+  std::vector<lane_tip> phantoms_; ///< named by a proposal, and there is no such batch
   view_number frontier_ = 1;
 };
 

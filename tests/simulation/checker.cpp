@@ -2,19 +2,19 @@
 
 namespace tallymesh::simulation {
 
-offence offence_of(const evidence& x) {
-  return {x.first.signer, x.first.kind == item_kind::batch, x.first.position};
-}
-
 checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys,
                  std::int64_t epoch_ms)
     : check_order_(what.check_order), nodes_set_(nodes), keys_(any_keys), epoch_ms_(epoch_ms),
       honest_(nodes.size), nodes_(nodes.size) {
   const auto genesis = genesis_block(any_keys.domain);
+  learn(genesis);
   cuts_[genesis->id] = empty_cut(nodes.size);
   decided_[0] = {genesis->id, std::nullopt, empty_cut(nodes.size)};
-  for (auto& each : nodes_)
+  for (auto& each : nodes_) {
     each.delivered_block = genesis->id;
+    each.final_cut = empty_cut(nodes.size);
+    witnesses_.emplace_back(nodes_set_, keys_);
+  }
 }
 
 void checker::report(int node, std::string rule, std::string text) {
@@ -56,6 +56,8 @@ void checker::promise(node_index node, const signed_item& item) {
   else if (x.notarized && contradicts_ballot(x.finalized, *x.notarized))
     report(node, "no double vote",
            "notarize and finalize of different blocks: " + describe(item));
+  else if (x.proposed && !before.proposed && x.nullified)
+    report(node, "no double vote", "a proposal in a view that it gave up: " + describe(item));
 }
 
 void checker::store(node_index node, const signed_item& item) {
@@ -114,6 +116,8 @@ void checker::committed(node_index node, const std::vector<consensus::record>& r
 
 void checker::committed(node_index node, const std::vector<batch_ptr>& batches) {
   for (const auto& batch : batches) {
+    if (!keys_.check(batch->as_item()))
+      report(node, "batches are by their owners", "stored " + describe(batch->tip()));
     if (batch->content.lane != node) continue;
     const auto [place, fresh] = nodes_[node].lane.emplace(batch->content.seq, batch->id);
     if (!fresh && place->second != batch->id)
@@ -140,11 +144,12 @@ void checker::said(node_index node, const certificate& x, const model_disk& disk
     if (signer == node) check_vote(node, {x.kind, signer, x.view, x.block, signed_by}, disk);
 }
 
-void checker::said(node_index node, const proposal& x, const model_disk&) {
+void checker::said(node_index node, const proposal& x, const model_disk& disk) {
   for (const auto& each : x.justification)
     hold(node, each);
   if (x.block->leader != node) return;
   promise(node, x.block->as_item());
+  check_valid(node, x.block->id, disk);
   if (check_order_ && !is_stored(nodes_[node], x.block->as_item()))
     report(node, "stored before sent", "proposal " + describe(x.block->content));
 }
@@ -171,6 +176,7 @@ void checker::check_vote(node_index node, const vote& x, const model_disk& disk)
   if (fresh && self.observes_only)
     report(node, "observe only", "sent " + describe(x) + " after its log was lost");
   promise(node, x);
+  if (x.kind == item_kind::notarize) check_valid(node, x.what, disk);
   if (!check_order_) return;
   if (!is_stored(self, x)) report(node, "stored before sent", describe(x));
   if (x.kind != item_kind::nullify) {
@@ -196,9 +202,47 @@ void checker::told(node_index node, const decltype(consensus::event::what)& what
   if (const auto* done = std::get_if<consensus::executed>(&what)) self.executed = done->height;
   if (const auto* found = std::get_if<consensus::evidence_found>(&what))
     self.found.insert(offence_of(found->what));
+  if (const auto* link = std::get_if<consensus::peer_up>(&what))
+    witnesses_[node].linked(link->peer);
+  if (const auto* heard = std::get_if<consensus::received>(&what))
+    witnesses_[node].received(*heard, self.finalized, is_honest(heard->from));
 }
 
-void checker::resolved(node_index node, const std::vector<consensus::effect>& effects) {
+void checker::told(node_index node, const decltype(mempool::event::what)& what,
+                   const model_disk& disk) {
+  auto& self = nodes_[node];
+  if (const auto* done = std::get_if<mempool::cut_finalized>(&what))
+    self.final_cut = extend(std::move(self.final_cut), done->cut);
+  if (const auto* heard = std::get_if<mempool::received>(&what))
+    if (const auto* said = std::get_if<batch_message>(&heard->message))
+      witnesses_[node].received(*said, self.final_cut, block_payload_bytes_, disk);
+}
+
+void checker::resolved(node_index node, const std::vector<mempool::effect>& effects) {
+  for (const auto& effect : effects)
+    if (const auto* seen = std::get_if<mempool::observed>(&effect))
+      witnesses_[node].observed(seen->what);
+  check_reported(node, [] { return view_number{0}; });
+}
+
+void checker::check_reported(node_index node, const std::function<view_number()>& final_view) {
+  if (const auto kept_secret = witnesses_[node].unreported(final_view))
+    report(node, "what contradicts is reported",
+           describe(kept_secret->first) + " against " + describe(kept_secret->second));
+}
+
+void checker::resolved(node_index node, const std::vector<consensus::effect>& effects,
+                       const std::function<consensus::snapshot()>& now) {
+  bool halts = false;
+  for (const auto& effect : effects) {
+    halts = halts || std::holds_alternative<consensus::halted>(effect);
+    if (const auto* seen = std::get_if<consensus::observed>(&effect))
+      witnesses_[node].observed(seen->what);
+    if (const auto* kept = std::get_if<consensus::persist>(&effect))
+      for (const auto& each : kept->records)
+        if (const auto* held = std::get_if<certificate>(&each)) witnesses_[node].stored(*held);
+  }
+  if (!halts) check_reported(node, [&] { return now().finalized_view; });
   for (const auto& effect : effects) {
     if (const auto* seen = std::get_if<consensus::observed>(&effect))
       nodes_[node].found.insert(offence_of(seen->what));
@@ -283,6 +327,51 @@ void checker::check_batches_stored(node_index node, const vote& x, const model_d
     if (tip.lane >= below->size() || !disk.holds_chain(tip, (*below)[tip.lane].seq))
       return report(node, "stored before sent",
                     describe(x) + " without batch " + describe(tip));
+}
+
+/// S7.6 and what S2 says of a cut: of what a node votes for, and of what it proposes. Times and
+/// results are judged by what the node itself had, elsewhere.
+void checker::check_valid(node_index node, const digest& what, const model_disk& disk) {
+  const auto found = blocks_.find(what);
+  if (found == blocks_.end() || !nodes_[node].judged.insert(what).second) return;
+  const auto& x = found->second->content;
+  const auto complain = [&](const std::string& why) {
+    report(node, "valid blocks only", describe(x) + " " + why);
+  };
+  const auto parent = blocks_.find(x.parent);
+  if (parent == blocks_.end()) return complain("on a parent never seen");
+  const auto& before = parent->second->content;
+  if (x.height != before.height + 1 || x.parent_view != before.view)
+    return complain("does not follow " + describe(before));
+  if (x.executed.height >= x.height) return complain("claims a result of its own height");
+  for (const auto& each : x.contradictions)
+    if (!contradicts(each.first, each.second) || !keys_.check(each.first)
+        || !keys_.check(each.second))
+      return complain("slanders n" + std::to_string(each.first.signer));
+  const auto* below = cut_after(x.parent);
+  const auto why = below ? why_cut_is_invalid(x, *below, disk) : "on a parent never seen";
+  if (!why.empty()) complain(why);
+}
+
+std::string checker::why_cut_is_invalid(const block& x, const full_cut& below,
+                                        const model_disk& disk) const {
+  std::uint64_t batches = 0, bytes = 0;
+  for (const auto& tip : x.cut) {
+    if (tip.lane >= below.size()) return "orders a lane that is none";
+    const auto& base = below[tip.lane];
+    if (tip.seq <= base.seq) return "falls below its parent's cut at " + describe(tip);
+    batches += tip.seq - base.seq;
+    if (batches > block_batches_) return "orders too many batches";
+    auto at = tip.batch;
+    for (auto seq = tip.seq; seq > base.seq; --seq) {
+      const auto* held = disk.find(at);
+      if (!held) return {}; // of which check_batches_stored complains
+      bytes += (*held)->full_bytes;
+      at = (*held)->content.parent;
+    }
+    if (at != base.batch) return describe(tip) + " does not descend from " + describe(base);
+  }
+  return bytes > block_payload_bytes_ ? "orders too many bytes" : "";
 }
 
 void checker::check_tips(node_index node, const std::vector<lane_tip>& tips,
@@ -431,6 +520,13 @@ void checker::crashed(node_index node, const model_disk& disk) {
   self.found.clear();
   self.seen.clear();
   self.last_sent = nullptr;
+  self.final_cut = disk.ledger().back().cut;
+  witnesses_[node].forget();
+  // S7.2: what it has voted for is the first proposal that it saw, after a restart too.
+  for (const auto& [view, said_there] : self.stored)
+    if (said_there.notarized && self.kept.contains(*said_there.notarized))
+      if (const auto voted = blocks_.find(*said_there.notarized); voted != blocks_.end())
+        witnesses_[node].voted_for(voted->second->as_item());
 }
 
 } // namespace tallymesh::simulation

@@ -6,17 +6,9 @@
 #include "tests/simulation/disk.hpp"
 #include "tests/simulation/parcel.hpp"
 #include "tests/simulation/simulation.hpp"
+#include "tests/simulation/witness.hpp"
 
 namespace tallymesh::simulation {
-
-/// Who contradicted itself where: what one entry of evidence proves (S18).
-struct offence {
-  node_index signer = 0;
-  bool of_lane = false;
-  std::uint64_t position = 0;
-  auto operator<=>(const offence&) const = default;
-};
-offence offence_of(const evidence& x);
 
 class checker {
 public:
@@ -25,11 +17,22 @@ public:
           std::int64_t epoch_ms);
 
   void set_honest(node_index node) { honest_[node] = true; }
+  /// Of a block, as all nodes are told (S2).
+  void set_limits(std::size_t batches, std::size_t payload_bytes) {
+    block_batches_ = batches;
+    block_payload_bytes_ = payload_bytes;
+  }
   bool is_honest(node_index node) const { return node < honest_.size() && honest_[node]; }
 
   // What an honest node's agreement is told, and what it resolves to do, before it does it.
   void told(node_index node, const decltype(consensus::event::what)& what);
-  void resolved(node_index node, const std::vector<consensus::effect>& effects);
+  /// `now` tells what agreement holds by then.
+  void resolved(node_index node, const std::vector<consensus::effect>& effects,
+                const std::function<consensus::snapshot()>& now);
+  // The same of its mempool.
+  void told(node_index node, const decltype(mempool::event::what)& what,
+            const model_disk& disk);
+  void resolved(node_index node, const std::vector<mempool::effect>& effects);
 
   // What an honest node did, as it does it.
   void committed(node_index node, const std::vector<consensus::record>& records,
@@ -43,7 +46,10 @@ public:
   void observed(node_index node, const evidence& what);
   void halted(node_index node, const std::string& reason);
   void crashed(node_index node, const model_disk& disk);
-  void lost_vote_log(node_index node) { nodes_[node].observes_only = true; }
+  void lost_vote_log(node_index node) {
+    nodes_[node].observes_only = true;
+    witnesses_[node].forget();
+  }
 
   void report(int node, std::string rule, std::string text);
   bool failed() const { return !found_.empty(); }
@@ -59,10 +65,12 @@ private:
     std::map<view_number, ballot> promised; ///< stored or sent, over the node's whole life
     std::map<view_number, ballot> stored;
     std::set<view_number> cleared;                     ///< by a certificate on its disk
+    full_cut final_cut;                                ///< as its mempool was told
     view_number finalized = 0;                         ///< the highest finalization on its disk
     std::map<std::uint64_t, digest> lane;              ///< its own batches
     std::unordered_set<digest, digest_hash> announced; ///< tips whose chains were found stored
     std::unordered_set<digest, digest_hash> kept;      ///< blocks on its disk
+    std::unordered_set<digest, digest_hash> judged;    ///< blocks it proposed or voted for
     block_height delivered = 0;
     digest delivered_block;
     block_height executed = 0;     ///< as its agreement was told; in this life
@@ -96,6 +104,10 @@ private:
   bool is_stored(const node_view& of, const signed_item& item) const;
   void check_vote(node_index node, const vote& x, const model_disk& disk);
   void check_batches_stored(node_index node, const vote& x, const model_disk& disk);
+  void check_reported(node_index node, const std::function<view_number()>& final_view);
+  void check_valid(node_index node, const digest& what, const model_disk& disk);
+  std::string why_cut_is_invalid(const block& x, const full_cut& below,
+                                 const model_disk& disk) const;
   void check_tips(node_index node, const std::vector<lane_tip>& tips, const model_disk& disk);
   void check_new_block(node_index node, const block& x);
   void check_claim(node_index node, const vote& x);
@@ -111,9 +123,11 @@ private:
   const validator_set nodes_set_;
   const credentials keys_;
   const std::int64_t epoch_ms_;
+  std::size_t block_batches_ = 0, block_payload_bytes_ = 0;
   std::int64_t now_ms_ = 0;
   std::vector<bool> honest_;
   std::vector<node_view> nodes_;
+  std::vector<witness> witnesses_;
   std::map<view_number, certified> certified_;
   std::map<block_height, decision> decided_;
   std::unordered_map<digest, block_ptr, digest_hash> blocks_;

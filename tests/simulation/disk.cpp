@@ -143,6 +143,13 @@ const batch_ptr* model_disk::find(const digest& batch) const {
   return found == by_digest_.end() ? nullptr : &found->second;
 }
 
+std::vector<batch_ptr> model_disk::at_place(node_index lane, std::uint64_t seq) const {
+  std::vector<batch_ptr> found;
+  for (const auto& each : batches_)
+    if (each->content.lane == lane && each->content.seq == seq) found.push_back(each);
+  return found;
+}
+
 bool model_disk::holds_chain(const lane_tip& tip, std::uint64_t after_seq) const {
   auto wanted = tip.batch;
   for (auto seq = tip.seq; seq > after_seq; --seq) {

@@ -140,14 +140,17 @@ void process::happen(agreement_event what) {
   home_.fold(id_ << 8 | what.index());
   if (honest_) home_.checks().told(node_, what);
   auto effects = agreement_->handle({clock(), std::move(what)});
-  if (honest_) home_.checks().resolved(node_, effects);
+  if (honest_) home_.checks().resolved(node_, effects, [this] { return look(); });
   absorb(std::move(effects), agreement_out_, part::agreement);
 }
 
 void process::happen(lanes_event what) {
   home_.note(this, [&] { return describe_event(what); });
   home_.fold(id_ << 8 | 0x80 | what.index());
-  absorb(lanes_->handle({clock(), std::move(what)}), lanes_out_, part::lanes);
+  if (honest_) home_.checks().told(node_, what, disk_);
+  auto effects = lanes_->handle({clock(), std::move(what)});
+  if (honest_) home_.checks().resolved(node_, effects);
+  absorb(std::move(effects), lanes_out_, part::lanes);
 }
 
 void process::ring(part which, std::uint64_t generation) {

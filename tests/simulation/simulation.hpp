@@ -39,8 +39,11 @@ enum class fault : std::uint8_t {
   garbage,
   replay,
   hoarded_certificate,
+  forged_answer,
+  overreach,
+  flooded_lane,
 };
-constexpr std::size_t fault_count = static_cast<std::size_t>(fault::hoarded_certificate) + 1;
+constexpr std::size_t fault_count = static_cast<std::size_t>(fault::flooded_lane) + 1;
 std::string_view to_string(fault x);
 
 /// What Byzantine nodes may do: bits of options::strategies.
@@ -58,8 +61,16 @@ enum bit : std::uint32_t {
   hoard = 1 << 9,      ///< certificates completed early and shown to some only
   mute = 1 << 10,      ///< heard by none
   amnesia = 1 << 11,   ///< honest, but its vote log is lost at a restart
+  forge = 1 << 12,     ///< answers with blocks, batches and certificates that are not genuine
+  overreach = 1 << 13, ///< proposes what nobody may vote for, and announces what there is not
+  flood = 1 << 14,     ///< hundreds of batches in its lane at once
 };
+/// What seeds draw from, unless told otherwise. The others came later and are left out, so that
+/// a seed stays what it was.
 constexpr std::uint32_t all = (1 << 12) - 1;
+/// By their names above, or `all`, with `+` between them.
+std::optional<std::uint32_t> named(std::string_view names);
+std::string names_of(std::uint32_t strategies);
 } // namespace strategy
 
 class stage;

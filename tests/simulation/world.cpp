@@ -37,7 +37,10 @@ std::string_view to_string(fault x) {
                                                "lie",
                                                "garbage",
                                                "replay",
-                                               "hoarded_certificate"};
+                                               "hoarded_certificate",
+                                               "forged_answer",
+                                               "overreach",
+                                               "flooded_lane"};
   static_assert(std::size(names) == fault_count);
   return names[static_cast<std::size_t>(x)];
 }
@@ -114,6 +117,7 @@ void world::choose_climate() {
     lanes.batch_bytes += directed_batch_bytes;
     lanes.block_payload_bytes = std::max(lanes.block_payload_bytes, 4 * directed_batch_bytes);
   }
+  checker_.set_limits(lanes.block_batches, lanes.block_payload_bytes);
 }
 
 process_traits world::choose_traits() {
@@ -248,7 +252,7 @@ void world::step() {
   auto* to = due.to;
   std::visit(overload{[&](incoming& x) {
                         if (!to->honest())
-                          adversary_->incoming(to->node(), x.what);
+                          adversary_->incoming(x.from, to->node(), x.what);
                         else
                           checker_.received(x.what);
                         to->receive(x.from, x.what);

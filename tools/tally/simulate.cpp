@@ -12,8 +12,19 @@ namespace {
 
 struct simulate_options {
   std::uint64_t nodes = 4, seeds = 1000, from = 1, jobs = 0;
+  std::string strategies = "all";
   bool trace = false;
 };
+
+std::optional<simulation::options> options_of(const simulate_options& chosen) {
+  simulation::options what;
+  what.nodes = static_cast<std::uint16_t>(chosen.nodes);
+  what.seed = chosen.from;
+  const auto named = simulation::strategy::named(chosen.strategies);
+  if (!named) return std::nullopt;
+  what.strategies = *named;
+  return what;
+}
 
 void print_violation(const simulation::outcome& x) {
   for (const auto& each : x.violations)
@@ -42,10 +53,8 @@ exit_code summarise(const invocation& told, const simulate_options& chosen,
   return all.violations == 0 ? exit_code::ok : exit_code::differs;
 }
 
-exit_code simulate_one(const invocation& told, const simulate_options& chosen) {
-  simulation::options what;
-  what.nodes = static_cast<std::uint16_t>(chosen.nodes);
-  what.seed = chosen.from;
+exit_code simulate_one(const invocation& told, const simulate_options& chosen,
+                       simulation::options what) {
   what.trace = [](std::string_view line) { std::cout << line << '\n'; };
   const auto one = simulation::run(what);
   simulation::campaign_outcome all;
@@ -53,10 +62,11 @@ exit_code simulate_one(const invocation& told, const simulate_options& chosen) {
   return summarise(told, chosen, all);
 }
 
-exit_code simulate_many(const invocation& told, const simulate_options& chosen) {
+exit_code simulate_many(const invocation& told, const simulate_options& chosen,
+                        simulation::options base) {
   progress shown("simulating", chosen.seeds);
   simulation::campaign what;
-  what.base.nodes = static_cast<std::uint16_t>(chosen.nodes);
+  what.base = std::move(base);
   what.first_seed = chosen.from;
   what.seeds = chosen.seeds;
   what.jobs = chosen.jobs > 0 ? static_cast<unsigned>(chosen.jobs)
@@ -67,7 +77,9 @@ exit_code simulate_many(const invocation& told, const simulate_options& chosen) 
   if (all.first_failure) {
     print_violation(*all.first_failure);
     std::cerr << "see it happen: tally simulate --nodes " << chosen.nodes << " --from "
-              << all.first_failure->seed << " --trace\n";
+              << all.first_failure->seed
+              << (chosen.strategies == "all" ? "" : " --strategies " + chosen.strategies)
+              << " --trace\n";
   }
   return summarise(told, chosen, all);
 }
@@ -79,15 +91,27 @@ void add_simulate(command& program) {
                                "Run the protocol on a model network with faults and Byzantine "
                                "nodes, and judge it after every event.",
                                {"tally simulate --nodes 4 --seeds 1000",
-                                "tally simulate --nodes 7 --seeds 1 --from 42 --trace"});
+                                "tally simulate --nodes 7 --seeds 1 --from 42 --trace",
+                                "tally simulate --strategies all+forge+overreach+flood"});
   const auto chosen = std::make_shared<simulate_options>();
   simulate.option("--nodes", chosen->nodes, "nodes in the mesh", 1, 100);
   simulate.option("--seeds", chosen->seeds, "how many seeds", 1, 1'000'000'000);
   simulate.option("--from", chosen->from, "the first seed", 0, UINT64_MAX / 2);
   simulate.option("--jobs", chosen->jobs, "threads; 0: one a core", 0, 1024);
+  simulate.option("--strategies", chosen->strategies,
+                  "what Byzantine nodes may do, with + between: all, or some of twins, rogue, "
+                  "selective, equivocate, fork_lane, withhold, lie, garbage, replay, hoard, "
+                  "mute, amnesia; and beyond all: forge, overreach, flood");
   simulate.flag("--trace", chosen->trace, "print what happens under one seed, a line an event");
   simulate.on_run([chosen](const invocation& told) {
-    return chosen->trace ? simulate_one(told, *chosen) : simulate_many(told, *chosen);
+    const auto what = options_of(*chosen);
+    if (!what) {
+      std::cerr << "tally: error: --strategies " << chosen->strategies
+                << ": not the names in the help, with + between them\n";
+      return exit_code::usage;
+    }
+    return chosen->trace ? simulate_one(told, *chosen, *what)
+                         : simulate_many(told, *chosen, *what);
   });
 }
 

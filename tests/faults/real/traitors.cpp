@@ -327,7 +327,7 @@ bool traitors::state::take(connection& x, end& at, link_frame frame) {
     enemy->outgoing(speaker, true, listener, what);
     return true;
   }
-  enemy->incoming(listener, what);
+  enemy->incoming(speaker, listener, what);
   return say(other, data_frame(frame.body));
 }
 

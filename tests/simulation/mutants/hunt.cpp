@@ -4,6 +4,7 @@
 //   hunt_mutants --seeds 20000 s7_5_gap s9_batches   # these only, and how far
 //   hunt_mutants --scripts --seeds 100 s12_reset     # in all scripts of tests/faults
 //   hunt_mutants far_apart.fault s12_reset           # in this one
+//   hunt_mutants --strategies all+forge s17_links    # with these attackers only
 //   hunt_mutants --again mutants.txt                 # those whose line no longer holds
 #include "tests/simulation/mutants/mutants.hpp"
 
@@ -54,15 +55,24 @@ std::optional<found> search_here(hunt here) {
   return std::nullopt;
 }
 
-/// Meshes of four and of seven in turns; or the scripts.
+/// Where to look: in scripts, or in seeds that draw from the strategies, one set after the
+/// other.
+struct grounds {
+  std::vector<std::string> scripts;
+  std::vector<std::uint32_t> strategies{strategy::all, strategy::forge, strategy::overreach,
+                                        strategy::all | strategy::forge | strategy::overreach
+                                            | strategy::flood};
+};
+
+/// Meshes of four, of seven and of one in turns; or the scripts.
 std::vector<hunt> places(const rule_set& what, bool check_order,
-                         const std::vector<std::string>& scripts) {
+                         const std::vector<std::string>& scripts, std::uint32_t strategies) {
   std::vector<hunt> made;
   for (const auto& each : scripts)
     made.push_back({what, 0, 1, at_once_of_a_script, check_order, each});
   if (scripts.empty())
-    for (const std::uint16_t nodes : {4, 7})
-      made.push_back({what, nodes, 1, at_once, check_order, {}});
+    for (const std::uint16_t nodes : {4, 7, 1})
+      made.push_back({what, nodes, 1, at_once, check_order, {}, strategies});
   return made;
 }
 
@@ -76,14 +86,19 @@ std::optional<found> search(std::vector<hunt> here, std::uint64_t seeds) {
   return std::nullopt;
 }
 
-void report(const rule_set& what, bool check_order, std::uint64_t seeds,
-            const std::vector<std::string>& scripts) {
-  const auto here = places(what, check_order, scripts);
-  if (const auto x = search(here, seeds))
-    std::cout << line_of({x->first, x->second.check}) << std::endl;
-  else
-    std::cout << "! " << to_string(what) << " open: not in " << here.size() << " x " << seeds
-              << " seeds" << (check_order ? "" : " with the order unchecked") << std::endl;
+void report(const rule_set& what, bool check_order, std::uint64_t seeds, const grounds& where) {
+  std::size_t looked_at = 0;
+  for (const auto each : where.strategies) {
+    const auto here = places(what, check_order, where.scripts, each);
+    if (const auto x = search(here, seeds)) {
+      std::cout << line_of({x->first, x->second.check}) << std::endl;
+      return;
+    }
+    looked_at += here.size();
+    if (!where.scripts.empty()) break; // they say themselves who does what
+  }
+  std::cout << "! " << to_string(what) << " open: not in " << looked_at << " x " << seeds
+            << " seeds" << (check_order ? "" : " with the order unchecked") << std::endl;
 }
 
 bool holds(const caught& x) {
@@ -101,9 +116,9 @@ void renew(std::istream& list, std::uint64_t seeds) {
       continue;
     }
     const auto& where = read.seen.front().where;
-    std::vector<std::string> scripts;
-    if (!where.script.empty()) scripts.push_back(where.script);
-    report(where.without, where.check_order, seeds, scripts);
+    grounds same{{}, {where.strategies}};
+    if (!where.script.empty()) same.scripts.push_back(where.script);
+    report(where.without, where.check_order, seeds, same);
   }
 }
 
@@ -112,16 +127,20 @@ void renew(std::istream& list, std::uint64_t seeds) {
 int main(int count, char** words) try {
   std::uint64_t seeds = 20'000;
   std::vector<rule_set> wanted;
-  std::vector<std::string> scripts;
+  grounds where;
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
     const auto what = rules_named(word);
     if (word == "--seeds" && i + 1 < count) {
       seeds = std::strtoull(words[++i], nullptr, 10);
     } else if (word == "--scripts") {
-      scripts = all_scripts();
+      where.scripts = all_scripts();
     } else if (word.ends_with(".fault")) {
-      scripts.push_back(word);
+      where.scripts.push_back(word);
+    } else if (word == "--strategies" && i + 1 < count) {
+      const auto told = strategy::named(words[++i]);
+      if (!told) throw std::runtime_error(std::string(words[i]) + " are no strategies");
+      where.strategies = {*told};
     } else if (word == "--again" && i + 1 < count) {
       std::ifstream list(words[++i]);
       if (!list) throw std::runtime_error(std::string(words[i]) + " cannot be read");
@@ -132,8 +151,8 @@ int main(int count, char** words) try {
     } else {
       throw std::runtime_error(
           word
-          + " is no rule; usage: hunt_mutants [--seeds N] [--scripts | FILE.fault...] "
-            "[RULE...], or: hunt_mutants [--seeds N] --again LIST");
+          + " is no rule; usage: hunt_mutants [--seeds N] [--strategies NAMES | --scripts | "
+            "FILE.fault...] [RULE...], or: hunt_mutants [--seeds N] --again LIST");
     }
   }
   if (wanted.empty())
@@ -142,10 +161,11 @@ int main(int count, char** words) try {
   std::cout
       << "# rule, nodes, seed, order|effect, the check that fails. Made by hunt_mutants; an\n"
          "# effect is found with the order of commits and sends unchecked. In place of the\n"
-         "# nodes may stand a script of tests/faults, which says what befalls the mesh.\n";
+         "# nodes may stand a script of tests/faults, which says what befalls the mesh.\n"
+         "# After the seed may stand what attackers do that seeds do not draw otherwise.\n";
   for (const auto each : wanted) {
-    report(each, true, seeds, scripts);
-    if (to_string(each).starts_with("s15_")) report(each, false, seeds, scripts);
+    report(each, true, seeds, where);
+    if (to_string(each).starts_with("s15_")) report(each, false, seeds, where);
   }
 } catch (const std::runtime_error& wrong) {
   std::cerr << "hunt_mutants: " << wrong.what() << '\n';

@@ -204,6 +204,7 @@ outcome run_script(const faults::script& what, options chosen) {
   options chosen;
   chosen.nodes = what.nodes;
   chosen.check_order = what.check_order;
+  chosen.strategies = what.strategies;
   for (std::uint64_t i = 0; i < what.seeds; ++i) {
     note.seed = chosen.seed = what.first_seed + i;
     const itimerval limit{{0, 0}, {longest_run_s, 0}};
@@ -298,8 +299,9 @@ std::string line_of(const caught& x) {
     out << std::right << std::setw(2) << x.where.nodes << ' ' << std::setw(6);
   else
     out << "script " << x.where.script << ' ';
-  out << x.where.first_seed << ' ' << (x.where.check_order ? "order " : "effect") << ' '
-      << x.check;
+  out << x.where.first_seed << ' ';
+  if (x.where.strategies != strategy::all) out << strategy::names_of(x.where.strategies) << ' ';
+  out << (x.where.check_order ? "order " : "effect") << ' ' << x.check;
   return out.str();
 }
 
@@ -333,7 +335,12 @@ std::optional<caught> read_caught(std::istream& words) {
     words >> one.where.script;
   else
     one.where.nodes = static_cast<std::uint16_t>(std::strtoul(nodes.c_str(), nullptr, 10));
-  words >> one.where.first_seed >> order >> std::ws;
+  words >> one.where.first_seed >> order;
+  if (const auto told = strategy::named(order)) {
+    one.where.strategies = *told;
+    words >> order;
+  }
+  words >> std::ws;
   std::getline(words, one.check);
   const auto what = rules_named(name);
   if (!what || one.where.nodes == 0 || one.check.empty()
@@ -358,10 +365,10 @@ mutant_list read_list(std::istream& from) {
       list.seen.push_back(std::move(*one));
       continue;
     }
-    throw std::runtime_error(
-        "line " + std::to_string(number)
-        + ": wanted: rule nodes seed order|effect check, or: rule script FILE seed "
-          "order|effect check, or: ! rule why, or: ! rule unit test");
+    throw std::runtime_error("line " + std::to_string(number)
+                             + ": wanted: rule nodes seed [strategies] order|effect check, or: "
+                               "rule script FILE seed "
+                               "order|effect check, or: ! rule why, or: ! rule unit test");
   }
   return list;
 }

@@ -35,6 +35,7 @@ struct hunt {
   /// A file of tests/faults, which says what befalls the mesh and how many nodes it has. Empty:
   /// the seed draws that.
   std::string script = {};
+  std::uint32_t strategies = strategy::all; ///< that the seed draws from
 };
 struct catch_of {
   std::uint64_t seed = 0;
@@ -47,8 +48,8 @@ std::optional<catch_of> go(const hunt& what);
 /// All of tests/faults, as hunt::script names them.
 std::vector<std::string> all_scripts();
 
-/// A line of mutants.txt: rule or rules, nodes or `script` and its file, seed, whether the
-/// order is checked, check.
+/// A line of mutants.txt: rule or rules, nodes or `script` and its file, seed, strategies if
+/// others than `all`, whether the order is checked, check.
 struct caught {
   hunt where; ///< of one seed
   std::string check;
