@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <random>
 
 using namespace tallymesh;
 using namespace tallymesh::contract_executor;
@@ -213,6 +214,55 @@ BOOST_AUTO_TEST_CASE(rows_and_events_come_from_whoever_has_them) {
   const auto found = fetch.found();
   BOOST_TEST_REQUIRE(found.has_value());
   BOOST_TEST((encode(*found) == encode(whole)));
+}
+
+// Whatever two of seven do, and though honest nodes erase at their own pace and answer half of
+// the time.
+BOOST_AUTO_TEST_CASE(liars_at_random_hide_nothing_and_do_not_stop_it) {
+  std::mt19937 dice(7);
+  const auto chance = [&](unsigned of) { return dice() % of == 0; };
+  execution_fetch seven{3};
+  for (block_height at = 1; at <= 300; ++at) {
+    auto whole = executed("a");
+    whole.height = at;
+    whole.changes.resize(6, whole.changes[0]);
+    const auto with_less = [&](std::size_t may_go) {
+      auto x = whole;
+      for (std::size_t i = 0; i < may_go; ++i)
+        if (chance(2)) erase_rows(x.changes[i]);
+      return x;
+    };
+    std::map<node_index, execution> has;
+    for (node_index each = 0; each < 6; ++each)
+      has[each] = with_less(each < 2 ? 6 : 3); // three were to be erased
+    const auto answer = [&](node_index from, const fetch_execution& to) {
+      auto said = peer{has[from], {}}.answer(to);
+      if (from >= 2) return said;
+      if (chance(4)) said.execution = execution_digest(executed("b"));
+      if (chance(4)) said.erased = dice() % 7;
+      if (chance(4)) said.total_bytes += dice() % 9;
+      if (chance(4) && !said.part.empty()) said.part[dice() % said.part.size()] ^= 1;
+      if (chance(9)) said.part.clear();
+      if (chance(9)) has[from] = with_less(6);
+      return said;
+    };
+    auto open = seven.begin(at);
+    std::optional<execution> found;
+    for (int round = 0; round < 500 && !found; ++round) {
+      std::vector<question> next;
+      for (const auto& each : open)
+        for (node_index from = 0; from < 6; ++from)
+          if ((!each.to || *each.to == from) && chance(2))
+            for (const auto& more : seven.take(from, answer(from, each.what)))
+              next.push_back(more);
+      found = seven.found();
+      open = next.empty() ? seven.retry() : next;
+    }
+    BOOST_TEST_REQUIRE(found.has_value(), "height " << at);
+    BOOST_TEST((execution_digest(*found) == execution_digest(whole)));
+    for (std::size_t i = 3; i < 6; ++i)
+      BOOST_TEST(found->changes[i].after.has_value(), "height " << at << ", row " << i);
+  }
 }
 
 // It says that it erased nothing, of what the others had to erase, and gives nothing.
