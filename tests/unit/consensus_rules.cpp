@@ -533,6 +533,29 @@ BOOST_AUTO_TEST_CASE(
   BOOST_TEST(wait_for_nullify_ms(node, 2) >= 3 * delta_ms); // without a proposal
 }
 
+BOOST_AUTO_TEST_CASE(s12_a_view_counts_once_whatever_is_told_again_and_after_a_restart) {
+  subject node(not_first_leader);
+  node.tell(work_changed{{tip_of(0, 2)}});
+  const auto block = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.propose(block);
+  wait_for_nullify_ms(node, 1);
+  for (int again = 0; again < 2; ++again) {
+    for (const auto& each :
+         {certified(item_kind::nullify, 1), certified(item_kind::notarize, 1, block->id)})
+      node.hear(node.other(again), each);
+    BOOST_TEST(node.it->look().views_given_up == 1u);
+    node.boot();
+    BOOST_TEST(node.it->look().views_given_up == 1u);
+  }
+  // In time for this node: it finalizes it.
+  const auto next = block_after(block, 2, {tip_of(0, 2)});
+  node.propose(next);
+  node.hear(node.other(), certified(item_kind::notarize, 2, next->id));
+  BOOST_TEST(node.it->look().views_given_up == 1u);
+  node.hear(node.other(), certified(item_kind::finalize, 2, next->id));
+  BOOST_TEST(node.it->look().views_given_up == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(s12_the_wait_grows_to_25_times_and_a_finalization_ends_that) {
   subject node(not_first_leader);
   node.tell(work_changed{{tip_of(0, 2)}});
