@@ -4,8 +4,9 @@ namespace tallymesh::simulation {
 
 checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys,
                  std::int64_t epoch_ms)
-    : check_order_(what.check_order), nodes_set_(nodes), keys_(any_keys), epoch_ms_(epoch_ms),
-      honest_(nodes.size), nodes_(nodes.size) {
+    : check_order_(what.check_order), treason_((what.strategies & strategy::treason) != 0),
+      nodes_set_(nodes), keys_(any_keys), epoch_ms_(epoch_ms), honest_(nodes.size),
+      nodes_(nodes.size) {
   const auto genesis = genesis_block(any_keys.domain);
   learn(genesis);
   cuts_[genesis->id] = empty_cut(nodes.size);
@@ -17,7 +18,11 @@ checker::checker(const options& what, const validator_set& nodes, const credenti
   }
 }
 
+/// S10: all that more than f faulty nodes leave to be kept.
+static constexpr std::string_view halts_at_a_contradiction = "halts at a contradiction";
+
 void checker::report(int node, std::string rule, std::string text) {
+  if (treason_ && rule != halts_at_a_contradiction) return;
   found_.push_back({now_ms_, node, std::move(rule), std::move(text)});
 }
 
@@ -108,6 +113,7 @@ void checker::committed(node_index node, const std::vector<consensus::record>& r
       const auto& held = std::get<certificate>(record);
       hold(node, held);
       self.cleared.insert(held.view);
+      if (held.kind == item_kind::nullify) self.nullified.insert(held.view);
       if (held.kind == item_kind::finalize)
         self.finalized = std::max(self.finalized, held.view);
     }
@@ -197,15 +203,26 @@ void checker::check_vote(node_index node, const vote& x, const model_disk& disk)
 
 // --- what agreement resolves, judged by what it knew then
 
-void checker::told(node_index node, const decltype(consensus::event::what)& what) {
+/// A finalization that it has to take, of a view that it holds a nullification of.
+bool checker::contradicts_what_it_holds(node_index node, const certificate& x,
+                                        const consensus::snapshot& before) const {
+  return x.kind == item_kind::finalize && nodes_[node].nullified.contains(x.view)
+         && !before.halted && x.view > before.finalized_view
+         && verify(x, nodes_set_, keys_).has_value();
+}
+
+void checker::told(node_index node, const decltype(consensus::event::what)& what,
+                   const std::function<consensus::snapshot()>& now) {
   auto& self = nodes_[node];
+  const auto* heard = std::get_if<consensus::received>(&what);
+  const auto* shown = treason_ && heard ? std::get_if<certificate>(&heard->message) : nullptr;
+  self.must_halt = shown && contradicts_what_it_holds(node, *shown, now());
   if (const auto* done = std::get_if<consensus::executed>(&what)) self.executed = done->height;
   if (const auto* found = std::get_if<consensus::evidence_found>(&what))
     self.found.insert(offence_of(found->what));
   if (const auto* link = std::get_if<consensus::peer_up>(&what))
     witnesses_[node].linked(link->peer);
-  if (const auto* heard = std::get_if<consensus::received>(&what))
-    witnesses_[node].received(*heard, self.finalized, is_honest(heard->from));
+  if (heard) witnesses_[node].received(*heard, self.finalized, is_honest(heard->from));
 }
 
 void checker::told(node_index node, const decltype(mempool::event::what)& what,
@@ -242,6 +259,9 @@ void checker::resolved(node_index node, const std::vector<consensus::effect>& ef
       for (const auto& each : kept->records)
         if (const auto* held = std::get_if<certificate>(&each)) witnesses_[node].stored(*held);
   }
+  if (nodes_[node].must_halt && !halts)
+    report(node, std::string(halts_at_a_contradiction),
+           "goes on with a nullification and a finalization of one view");
   if (!halts) check_reported(node, [&] { return now().finalized_view; });
   for (const auto& effect : effects) {
     if (const auto* seen = std::get_if<consensus::observed>(&effect))

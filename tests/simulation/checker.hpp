@@ -25,7 +25,8 @@ public:
   bool is_honest(node_index node) const { return node < honest_.size() && honest_[node]; }
 
   // What an honest node's agreement is told, and what it resolves to do, before it does it.
-  void told(node_index node, const decltype(consensus::event::what)& what);
+  void told(node_index node, const decltype(consensus::event::what)& what,
+            const std::function<consensus::snapshot()>& now);
   /// `now` tells what agreement holds by then.
   void resolved(node_index node, const std::vector<consensus::effect>& effects,
                 const std::function<consensus::snapshot()>& now);
@@ -64,10 +65,12 @@ private:
   struct node_view {
     std::map<view_number, ballot> promised; ///< stored or sent, over the node's whole life
     std::map<view_number, ballot> stored;
-    std::set<view_number> cleared;                     ///< by a certificate on its disk
-    full_cut final_cut;                                ///< as its mempool was told
-    view_number finalized = 0;                         ///< the highest finalization on its disk
-    std::map<std::uint64_t, digest> lane;              ///< its own batches
+    std::set<view_number> nullified;      ///< of these, by a nullification
+    bool must_halt = false;               ///< it is being told of a finalization of one of them
+    std::set<view_number> cleared;        ///< by a certificate on its disk
+    full_cut final_cut;                   ///< as its mempool was told
+    view_number finalized = 0;            ///< the highest finalization on its disk
+    std::map<std::uint64_t, digest> lane; ///< its own batches
     std::unordered_set<digest, digest_hash> announced; ///< tips whose chains were found stored
     std::unordered_set<digest, digest_hash> kept;      ///< blocks on its disk
     std::unordered_set<digest, digest_hash> judged;    ///< blocks it proposed or voted for
@@ -112,6 +115,8 @@ private:
   void check_new_block(node_index node, const block& x);
   void check_claim(node_index node, const vote& x);
   void check_final_block(node_index node, const sealed_block& x);
+  bool contradicts_what_it_holds(node_index node, const certificate& x,
+                                 const consensus::snapshot& before) const;
   std::set<offence> told_by(const digest& block, block_height after) const;
   void check_codec(node_index node, const parcel& what);
   void hold(node_index node, const certificate& x);
@@ -119,7 +124,7 @@ private:
   void learn(const wire_message& x);
   const full_cut* cut_after(const digest& block);
 
-  const bool check_order_;
+  const bool check_order_, treason_;
   const validator_set nodes_set_;
   const credentials keys_;
   const std::int64_t epoch_ms_;

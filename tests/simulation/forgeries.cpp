@@ -32,7 +32,8 @@ constexpr strategy_name strategy_names[] = {{strategy::all, "all"},
                                             {strategy::amnesia, "amnesia"},
                                             {strategy::forge, "forge"},
                                             {strategy::overreach, "overreach"},
-                                            {strategy::flood, "flood"}};
+                                            {strategy::flood, "flood"},
+                                            {strategy::treason, "treason"}};
 
 template <class Sealed>
 std::shared_ptr<const Sealed> with_forged_signature(const Sealed& x) {

@@ -20,6 +20,10 @@ constexpr std::int64_t untrue_starts_work_us = 1'000'000;
 /// Called again and again after healing.
 void world::judge() {
   if (over()) return;
+  if (options_.strategies & strategy::treason) {
+    over_ = true; // a mesh of so many traitors owes nothing more
+    return;
+  }
   const auto problem = why_not_settled();
   if (problem.empty()) {
     if (adversary_->active()) adversary_->stop(); // its nodes would be work for ever

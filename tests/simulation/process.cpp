@@ -138,9 +138,10 @@ void process::receive(node_index from, const parcel_ptr& what) {
 void process::happen(agreement_event what) {
   home_.note(this, [&] { return describe_event(what); });
   home_.fold(id_ << 8 | what.index());
-  if (honest_) home_.checks().told(node_, what);
+  const auto now = [this] { return look(); };
+  if (honest_) home_.checks().told(node_, what, now);
   auto effects = agreement_->handle({clock(), std::move(what)});
-  if (honest_) home_.checks().resolved(node_, effects, [this] { return look(); });
+  if (honest_) home_.checks().resolved(node_, effects, now);
   absorb(std::move(effects), agreement_out_, part::agreement);
 }
 

@@ -76,6 +76,10 @@ BOOST_AUTO_TEST_CASE(forgers_gain_nothing) {
   check_seeds(4, 300, 1, forgers);
   check_seeds(7, 100, 1, forgers);
 }
+BOOST_AUTO_TEST_CASE(more_than_f_traitors_end_in_a_halt) {
+  BOOST_TEST(run_seeds(4, 100, 1, strategy::treason).violations == 0);
+  BOOST_TEST(run_seeds(7, 50, 1, strategy::treason).violations == 0);
+}
 BOOST_AUTO_TEST_CASE(a_node_alone_keeps_its_promises_whatever_happens) { check_seeds(1, 200); }
 
 BOOST_AUTO_TEST_CASE(every_kind_of_fault_is_among_the_faults) {

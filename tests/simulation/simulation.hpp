@@ -64,6 +64,9 @@ enum bit : std::uint32_t {
   forge = 1 << 12,     ///< answers with blocks, batches and certificates that are not genuine
   overreach = 1 << 13, ///< proposes what nobody may vote for, and announces what there is not
   flood = 1 << 14,     ///< hundreds of batches in its lane at once
+  /// f + 1 nodes that equivocate and hoard, whatever else is named. Nothing is promised then
+  /// but that who sees a contradiction of certificates halts (S10), and only that is judged.
+  treason = 1 << 15,
 };
 /// What seeds draw from, unless told otherwise. The others came later and are left out, so that
 /// a seed stays what it was.

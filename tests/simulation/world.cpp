@@ -138,8 +138,10 @@ void world::choose_members() {
   for (node_index i = 0; i < nodes_.size; ++i)
     order[i] = i;
   plan_.shuffle(order);
+  const bool treason = (options_.strategies & strategy::treason) != 0;
   const auto faulty =
-      options_.strategies == 0 || options_.directed || plan_.chance(150)
+      treason ? nodes_.faulty() + 1
+      : options_.strategies == 0 || options_.directed || plan_.chance(150)
           ? 0
           : plan_.between(plan_.chance(700) ? nodes_.faulty() : 0, nodes_.faulty());
   std::set<node_index> byzantine;
@@ -149,11 +151,12 @@ void world::choose_members() {
     auto chosen = static_cast<std::uint32_t>(plan_.next()) & options_.strategies;
     if (plan_.chance(500)) chosen &= habits; // a mix of few
     if (plan_.chance(900)) chosen &= ~static_cast<std::uint32_t>(strategy::mute);
-    if (chosen & strategy::amnesia && plan_.chance(200)) {
+    if (!treason && chosen & strategy::amnesia && plan_.chance(200)) {
       amnesiacs_.insert(node);
       continue;
     }
     chosen &= ~static_cast<std::uint32_t>(strategy::amnesia);
+    if (treason) chosen = strategy::equivocate | strategy::hoard;
     byzantine.insert(node);
     adversary_->enlist(node, chosen, quick_credentials(node, nodes_.size, domain_));
   }

@@ -98,10 +98,11 @@ void add_simulate(command& program) {
   simulate.option("--seeds", chosen->seeds, "how many seeds", 1, 1'000'000'000);
   simulate.option("--from", chosen->from, "the first seed", 0, UINT64_MAX / 2);
   simulate.option("--jobs", chosen->jobs, "threads; 0: one a core", 0, 1024);
-  simulate.option("--strategies", chosen->strategies,
-                  "what Byzantine nodes may do, with + between: all, or some of twins, rogue, "
-                  "selective, equivocate, fork_lane, withhold, lie, garbage, replay, hoard, "
-                  "mute, amnesia; and beyond all: forge, overreach, flood");
+  simulate.option(
+      "--strategies", chosen->strategies,
+      "what Byzantine nodes may do, with + between: all, or some of twins, rogue, "
+      "selective, equivocate, fork_lane, withhold, lie, garbage, replay, hoard, "
+      "mute, amnesia; and beyond all: forge, overreach, flood, treason (f + 1 nodes)");
   simulate.flag("--trace", chosen->trace, "print what happens under one seed, a line an event");
   simulate.on_run([chosen](const invocation& told) {
     const auto what = options_of(*chosen);
