@@ -57,6 +57,7 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> into
 }
 
 constexpr std::size_t of_limit = link_limits{}.operator_connections;
+constexpr std::size_t of_one_limit = link_limits{}.operator_connections_a_key;
 
 struct attended_node {
   genesis mesh{2};
@@ -89,6 +90,17 @@ struct attended_node {
     out.as_operator = true;
     out.peers.push_back({1, "n1", "127.0.0.1", of.port, mesh.keys[1].public_part()});
     return out;
+  }
+  /// So many shells, with these keys in turn, once all of them are inside.
+  std::vector<std::unique_ptr<node>> come_in(std::size_t count,
+                                             const std::vector<signing_key>& keys) const {
+    std::vector<std::unique_ptr<node>> inside;
+    while (inside.size() < count) {
+      inside.push_back(std::make_unique<node>(shell(keys[inside.size() % keys.size()])));
+      BOOST_REQUIRE(inside.back()->wait_up(1));
+    }
+    BOOST_REQUIRE(operators->wait([&](auto& x) { return x.sessions.size() == count; }));
+    return inside;
   }
 };
 
@@ -148,12 +160,7 @@ BOOST_AUTO_TEST_CASE(an_oversized_frame_ends_the_connection) {
 }
 
 BOOST_AUTO_TEST_CASE(more_operators_than_may_be_are_refused_and_those_inside_stay) {
-  std::vector<std::unique_ptr<node>> inside;
-  for (std::size_t i = 0; i < of_limit; ++i) {
-    inside.push_back(std::make_unique<node>(shell(i % 2 == 0 ? alice : bob)));
-    BOOST_REQUIRE(inside.back()->wait_up(1));
-  }
-  BOOST_REQUIRE(operators->wait([](auto& x) { return x.sessions.size() == of_limit; }));
+  auto inside = come_in(of_limit, {alice, bob});
   node late(shell(bob));
   // Its own side is up until it is told; it never becomes a session.
   BOOST_TEST(!operators->wait([](auto& x) { return x.sessions.size() > of_limit; }, 1s));
@@ -164,12 +171,7 @@ BOOST_AUTO_TEST_CASE(more_operators_than_may_be_are_refused_and_those_inside_sta
 }
 
 BOOST_AUTO_TEST_CASE(one_key_cannot_keep_the_other_operators_out) {
-  std::vector<std::unique_ptr<node>> of_alice;
-  for (std::size_t i = 0; i < link_limits{}.operator_connections_a_key; ++i) {
-    of_alice.push_back(std::make_unique<node>(shell(alice)));
-    BOOST_REQUIRE(of_alice.back()->wait_up(1));
-  }
-  BOOST_REQUIRE(operators->wait([&](auto& x) { return x.sessions.size() == of_alice.size(); }));
+  auto of_alice = come_in(of_one_limit, {alice});
   node one_more(shell(alice));
   node shell_of_bob(shell(bob));
   BOOST_TEST(operators->wait([&](auto& x) { return x.keys.back() == bob.public_part(); }));
@@ -178,12 +180,7 @@ BOOST_AUTO_TEST_CASE(one_key_cannot_keep_the_other_operators_out) {
 }
 
 BOOST_AUTO_TEST_CASE(who_hoards_places_gives_one_up_to_who_has_none) {
-  std::vector<std::unique_ptr<node>> inside;
-  for (std::size_t i = 0; i < of_limit; ++i) {
-    inside.push_back(std::make_unique<node>(shell(i % 2 == 0 ? alice : bob)));
-    BOOST_REQUIRE(inside.back()->wait_up(1));
-  }
-  BOOST_REQUIRE(operators->wait([](auto& x) { return x.sessions.size() == of_limit; }));
+  auto inside = come_in(of_limit, {alice, bob});
   node shell_of_carol(shell(carol));
   BOOST_TEST(operators->wait([&](auto& x) { return x.keys.back() == carol.public_part(); }));
   BOOST_TEST(operators->wait([](auto& x) { return x.downs == 1; }));
@@ -194,12 +191,7 @@ BOOST_AUTO_TEST_CASE(who_hoards_places_gives_one_up_to_who_has_none) {
 
 // What it reads instead: end_to_end_shell.
 BOOST_AUTO_TEST_CASE(who_is_refused_for_want_of_room_never_seems_to_be_inside) {
-  std::vector<std::unique_ptr<node>> of_alice;
-  for (std::size_t i = 0; i < link_limits{}.operator_connections_a_key; ++i) {
-    of_alice.push_back(std::make_unique<node>(shell(alice)));
-    BOOST_REQUIRE(of_alice.back()->wait_up(1));
-  }
-  BOOST_REQUIRE(operators->wait([&](auto& x) { return x.sessions.size() == of_alice.size(); }));
+  auto of_alice = come_in(of_one_limit, {alice});
   node one_more(shell(alice));
   BOOST_TEST(!one_more.wait_up(1, 1s));
   of_alice.pop_back();
