@@ -9,6 +9,7 @@ using std::chrono::microseconds;
 
 constexpr std::int64_t look_every_us = 50'000;
 constexpr std::int64_t slow_commit_us = 600'000;
+constexpr std::int64_t quiet_for_us = 3'000'000;
 /// Views and blocks that a node may hold at once: a few hundred are usual after a long
 /// partition.
 constexpr std::size_t most_held = 4096;
@@ -125,6 +126,9 @@ void director::apply(const act& x) {
     return crash_at(x, whom);
   case verb::live:
     return expect_life(x.by);
+  case verb::converged:
+  case verb::quiet:
+    return expect(x.what, x.by);
   case verb::heal:
     return;
   }
@@ -252,6 +256,47 @@ void director::expect_life(duration within) {
       stage_->report(-1, "live within " + duration_text(within),
                      "nothing handed in from " + duration_text(since) + " on was acknowledged");
   });
+}
+
+std::vector<std::uint16_t> director::honest_running() const {
+  std::vector<std::uint16_t> found;
+  for (std::uint16_t i = 0; i < script_.nodes; ++i)
+    if (stage_->honest(i) && stage_->running(i) && !stage_->stopped(i)) found.push_back(i);
+  return found;
+}
+
+void director::expect(verb what, duration within) {
+  expectation x{what, stage_->now_us(), within.count(), 0};
+  for (const auto each : honest_running())
+    x.height = std::max(x.height, stage_->disk(each).ledger().size());
+  look_for(x);
+}
+
+void director::look_for(const expectation& x) {
+  const auto why = why_not(x);
+  if (why.empty() || stage_->over()) return;
+  if (stage_->now_us() < x.since_us + x.within_us)
+    return stage_->at(stage_->now_us() + look_every_us, [this, x] { look_for(x); });
+  stage_->report(-1,
+                 std::string(to_string(x.what)) + " within "
+                     + duration_text(microseconds(x.within_us)),
+                 "from " + duration_text(microseconds(x.since_us)) + " on: " + why);
+}
+
+std::string director::why_not(const expectation& x) const {
+  if (x.what == verb::quiet) return why_not_quiet();
+  for (const auto each : honest_running())
+    if (const auto height = stage_->disk(each).ledger().size(); height < x.height)
+      return "n" + std::to_string(each + 1) + " is at height " + std::to_string(height - 1)
+             + ", and not at " + std::to_string(x.height - 1);
+  return {};
+}
+
+std::string director::why_not_quiet() const {
+  for (const auto each : honest_running())
+    if (stage_->now_us() - stage_->last_activity_us(each) < quiet_for_us)
+      return "n" + std::to_string(each + 1) + " still " + stage_->last_deed(each);
+  return {};
 }
 
 /// The world heals lines and starts nodes; these are the script's own doing.

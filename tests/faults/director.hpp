@@ -27,6 +27,12 @@ private:
     std::uint16_t node = 0;
     std::uint64_t handed_in_life = 0; ///< 0: not yet
   };
+  /// A check of the moment, looked at until it holds.
+  struct expectation {
+    verb what{}; ///< converged or quiet
+    std::int64_t since_us = 0, within_us = 0;
+    std::size_t height = 0; ///< of the foremost ledger, then
+  };
 
   void begin(simulation::stage& on);
   void finish(simulation::stage& on);
@@ -45,6 +51,11 @@ private:
   void flood(const act& x, const nodes& whom);
   void crash_at(const act& x, const nodes& whom);
   void expect_life(duration within);
+  void expect(verb what, duration within);
+  void look_for(const expectation& x);
+  std::vector<std::uint16_t> honest_running() const;
+  std::string why_not(const expectation& x) const;
+  std::string why_not_quiet() const;
   void before_healing();
 
   void hand_in(std::uint16_t node, std::uint64_t size_bytes, bool remembered);

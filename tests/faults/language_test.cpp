@@ -86,6 +86,8 @@ BOOST_AUTO_TEST_CASE(every_act_is_read) {
                            "at 1s power loss of all",
                            "at 1s power loss for 1s",
                            "at 1s live within 4s",
+                           "at 1s converged within 4s",
+                           "at 1s quiet within 4s",
                            "at 1s twin n7",
                            "at 1s rogue n7",
                            "at 1s liar {n6 n7}",

@@ -62,6 +62,10 @@ public:
   void submit(node_index node, const operation& what) { first(node)->submit(what); }
   const model_disk& disk(node_index node) const { return first(node)->disk(); }
   std::uint64_t life(node_index node) const { return first(node)->life(); }
+  std::int64_t last_activity_us(node_index node) const {
+    return first(node)->last_activity_us();
+  }
+  const std::string& last_deed(node_index node) const { return first(node)->last_deed(); }
   /// Only while it runs.
   consensus::snapshot look(node_index node) const { return first(node)->look(); }
 

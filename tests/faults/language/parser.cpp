@@ -232,17 +232,17 @@ void parser::read_quality(words& from, line_quality& into, std::optional<duratio
 act parser::read_act(words& from) {
   act x;
   constexpr verb verbs[] = {
-      verb::partition,  verb::one_way,  verb::cut,        verb::line,
-      verb::kill,       verb::start,    verb::stop,       verb::carry_on,
-      verb::disk,       verb::clock,    verb::flood,      verb::lose_vote_log,
-      verb::kill_actor, verb::crash_at, verb::power_loss, verb::live};
+      verb::partition, verb::one_way,       verb::cut,        verb::line,     verb::kill,
+      verb::start,     verb::stop,          verb::carry_on,   verb::disk,     verb::clock,
+      verb::flood,     verb::lose_vote_log, verb::kill_actor, verb::crash_at, verb::power_loss,
+      verb::live,      verb::converged,     verb::quiet};
   constexpr std::size_t others = std::size(verbs);
-  const auto which =
-      from.one_of("what happens",
-                  {"partition", "one",    "cut",    "link",  "kill", "start",      "stop",
-                   "continue",  "disk",   "clock",  "flood", "lose", "kill_actor", "crash",
-                   "power",     "live",   "twin",   "rogue", "liar", "withhold",   "equivocate",
-                   "fork",      "babble", "replay", "hoard", "mute"});
+  const auto which = from.one_of(
+      "what happens",
+      {"partition", "one",        "cut",       "link",   "kill",   "start",      "stop",
+       "continue",  "disk",       "clock",     "flood",  "lose",   "kill_actor", "crash",
+       "power",     "live",       "converged", "quiet",  "twin",   "rogue",      "liar",
+       "withhold",  "equivocate", "fork",      "babble", "replay", "hoard",      "mute"});
   if (from.failed()) return x;
   if (which >= others) {
     x.what = verb::byzantine;
@@ -306,7 +306,9 @@ void parser::read_act_about(words& from, act& x) {
     if (from.take("of")) from.expect("all", "'power loss of all'");
     break;
   case verb::live:
-    from.expect("within", "'live within 4s'");
+  case verb::converged:
+  case verb::quiet:
+    from.expect("within", "'within' and a time, such as 'live within 4s'");
     x.by = from.time("4s");
     return;
   default: // kill, start, stop, continue, byzantine
@@ -366,7 +368,7 @@ void parser::read_lasting(words& from, act& x) {
   if (!from.take("for")) return;
   x.lasting = from.time("4s");
   using enum verb;
-  for (const auto each : {start, carry_on, lose_vote_log, live, byzantine})
+  for (const auto each : {start, carry_on, lose_vote_log, live, converged, quiet, byzantine})
     if (x.what == each)
       from.fail_here(std::string("'") + std::string(to_string(x.what))
                      + "' is done at once: leave 'for' away");

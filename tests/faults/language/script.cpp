@@ -15,9 +15,9 @@ std::string_view to_string(check x) {
 
 std::string_view to_string(verb x) {
   static constexpr std::string_view names[] = {
-      "partition",     "one way",    "cut",   "link",       "kill",  "start",
-      "stop",          "continue",   "disk",  "clock",      "flood", "byzantine",
-      "lose vote log", "kill_actor", "crash", "power loss", "heal",  "live"};
+      "partition", "one way",    "cut",   "link",  "kill",      "start",         "stop",
+      "continue",  "disk",       "clock", "flood", "byzantine", "lose vote log", "kill_actor",
+      "crash",     "power loss", "heal",  "live",  "converged", "quiet"};
   return names[static_cast<std::size_t>(x)];
 }
 
@@ -261,6 +261,11 @@ static std::string in_words(const act& x) {
     return "all nodes lose power";
   case verb::live:
     return "something handed in from now on is acknowledged within " + duration_text(x.by);
+  case verb::converged:
+    return "within " + duration_text(x.by)
+           + " every node that runs is as far as the foremost is now";
+  case verb::quiet:
+    return "within " + duration_text(x.by) + " no node has anything left to do";
   case verb::heal:
     break;
   }

@@ -69,6 +69,8 @@ enum class verb : std::uint8_t {
   power_loss,
   heal,
   live,
+  converged, ///< as `live` a check of the moment, and so is the next
+  quiet,
 };
 
 enum class disk_fault : std::uint8_t { full, eio, torn, slow };
@@ -105,7 +107,7 @@ struct act {
   std::optional<duration> lasting; ///< `for T`
   line_quality quality;
   disk_fault disk{};
-  duration by{0}; ///< of a clock; or within which time `live` must hold
+  duration by{0}; ///< of a clock; or within which time a check of the moment must hold
   flood_of flood{};
   std::uint64_t rate_per_s = 0;
   byzantine_habit habit{};

@@ -377,6 +377,9 @@ void real_run::apply(const act& x) {
     return crash_at(x, whom);
   case verb::live:
     return expect_life(x.by);
+  case verb::converged:
+  case verb::quiet:
+    return; // simulation_only() refuses it
   case verb::byzantine:
     for (const auto each : whom)
       if (auto done = mesh_->turn(each, x.habit); !done)
@@ -770,6 +773,9 @@ std::vector<std::string> simulation_only(const script& what) {
     refuse(what.nodes_line, what.nodes_column,
            "a real mesh has 1 node or 4 and more: write n1..n4");
   for (const auto& each : what.statements) {
+    if (each.does.what == verb::converged || each.does.what == verb::quiet)
+      refuse_word(each, to_string(each.does.what),
+                  "real processes are asked for this after healing only: leave this line away");
     if (each.does.what == verb::line && each.does.quality.duplicated_ppm > 0)
       refuse_word(each, "duplicate",
                   "between real nodes TCP delivers everything once: leave this away");

@@ -28,6 +28,14 @@ BOOST_AUTO_TEST_CASE(what_tcp_never_does_is_refused_where_it_stands) {
   BOOST_TEST(why[0].find("TCP") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_asked_after_healing_only_is_refused_before_it) {
+  const auto why = refused("nodes n1..n4\nat 1s converged within 4s\nat 2s live within 4s\n"
+                           "at 2s quiet within 4s\n");
+  BOOST_REQUIRE(why.size() == 2u);
+  BOOST_TEST(why[0].starts_with("my.fault:3:7: "));
+  BOOST_TEST(why[1].starts_with("my.fault:5:7: "));
+}
+
 BOOST_AUTO_TEST_CASE(a_mesh_that_nobody_can_make_is_refused) {
   const auto why = refused("nodes n1..n3\n");
   BOOST_REQUIRE(why.size() == 1u);
