@@ -98,6 +98,7 @@ parcel_ptr adversary::bend(node_index self, member& x, node_index to, const parc
       home_.count(fault::forged_answer);
       return forged;
     }
+  if (x.boasts && std::holds_alternative<have_message>(content)) return nullptr;
   if (x.flooded)
     if (const auto* made = std::get_if<batch_message>(&content);
         made && made->batch->content.lane == self)

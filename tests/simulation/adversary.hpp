@@ -62,6 +62,7 @@ private:
     std::map<std::uint64_t, batch_ptr> forks;
     std::set<view_number> proposed;
     bool flooded = false;
+    bool boasts = false; ///< announces what there is not, and nothing else
   };
   struct vote_key {
     view_number view = 0;
@@ -112,7 +113,7 @@ private:
   certificate forged_finalization(const member& x, const sealed_block& what);
   void overreach(node_index self, member& x, view_number view);
   void reach_too_far(const member& x, block& content, const full_cut& below);
-  std::vector<lane_tip> beside(const lane_tip& from) const;
+  std::optional<lane_tip> beside(const member& x, const full_cut& below);
   std::vector<lane_tip> known_tips(node_index lane) const;
   void flood(node_index self, member& x);
   block_ptr best_certified(view_number below) const;

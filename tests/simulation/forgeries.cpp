@@ -209,6 +209,7 @@ void adversary::overreach(node_index self, member& x, view_number view) {
   default:
     reach_too_far(x, content, *below);
   }
+  x.boasts = x.boasts || (!phantoms_.empty() && malice_.chance(300));
   const auto made = seal(x.keys, std::move(content));
   home_.count(fault::overreach);
   home_.note(
@@ -226,26 +227,28 @@ std::vector<lane_tip> adversary::known_tips(node_index lane) const {
   return tips;
 }
 
-/// What follows another batch than `from` at its place.
-std::vector<lane_tip> adversary::beside(const lane_tip& from) const {
-  std::vector<lane_tip> found;
-  for (const auto& rival : known_tips(from.lane)) {
-    if (rival.seq != from.seq || rival == from) continue;
-    const auto next = next_in_lane_.find({rival.lane, rival.batch});
-    if (next != next_in_lane_.end())
-      found.insert(found.end(), next->second.begin(), next->second.end());
-  }
-  return found;
+/// What follows another batch than the parent's cut has of its own lane, made for that.
+std::optional<lane_tip> adversary::beside(const member& x, const full_cut& below) {
+  const auto self = x.keys.self;
+  const auto& from = below[self];
+  const auto fork = x.forks.find(from.seq);
+  if (fork == x.forks.end() || fork->second->id == from.batch) return std::nullopt;
+  auto next = fork->second->content;
+  ++next.seq;
+  next.parent = fork->second->id;
+  const auto made = seal(x.keys, std::move(next));
+  learn(made);
+  send_some(self, batch_message{made}, 1000);
+  return made->tip();
 }
 
 /// A cut beyond the limits, below the parent's, beside its chain, or of batches that there are
 /// not.
 void adversary::reach_too_far(const member& x, block& content, const full_cut& below) {
-  for (const auto& from : below)
-    if (const auto other = beside(from); !other.empty() && malice_.chance(700)) {
-      content.cut = {malice_.pick(other)};
-      return;
-    }
+  if (const auto other = beside(x, below)) {
+    content.cut = {*other};
+    return;
+  }
   enum : std::uint64_t { many, lower, unrelated, phantom, far_phantom, kinds };
   const auto how = x.flooded && malice_.chance(500) ? many : malice_.below(kinds);
   const auto most = 1 + malice_.below(flooding_batches);
