@@ -364,9 +364,10 @@ std::string_view name_of(const wire_message& x) {
 
 std::string_view name_of_kind(std::uint8_t kind) {
   static constexpr std::string_view names[] = {
-      "batch",       "have",          "fetch_batches", "fetched_batches", "proposal",
-      "vote",        "certificate",   "status",        "fetch_block",     "fetched_block",
-      "fetch_range", "fetched_range", "attestation",   "fetch_execution", "fetched_execution"};
+      "batch",        "have",          "fetch_batches", "fetched_batches", "proposal",
+      "vote",         "certificate",   "status",        "fetch_block",     "fetched_block",
+      "fetch_range",  "fetched_range", "attestation",   "fetch_execution", "fetched_execution",
+      "fork_evidence"};
   static_assert(std::size(names) == std::variant_size_v<wire_message>);
   return kind < std::size(names) ? names[kind] : "unknown";
 }
@@ -411,6 +412,11 @@ static result<void> check_form(const fetched_execution& x) {
                       "an execution over 192 MiB, or a part of one over 1 MiB");
   if (x.offset > x.total_bytes || x.part.size() > x.total_bytes - x.offset)
     return make_error(errc::malformed, "a part of an execution that lies beyond its end");
+  return {};
+}
+static result<void> check_form(const fork_evidence& x) {
+  if (x.what.first.kind != item_kind::batch || x.what.second.kind != item_kind::batch)
+    return make_error(errc::malformed, "evidence of a fork that is not of batches");
   return {};
 }
 template <class T>

@@ -129,13 +129,28 @@ struct fetched_execution {
   }
 };
 
+/// Two batches that a node signed for one place of its lane (S18), without their bodies: shown
+/// to a peer that takes a forked place for work. Read by the mempool.
+struct fork_evidence {
+  evidence what;
+  template <class Archive>
+  void serialize(Archive& a) {
+    a(what);
+  }
+};
+
 using wire_message =
     std::variant<batch_message, have_message, fetch_batches, fetched_batches, proposal, vote,
                  certificate, status, fetch_block, fetched_block, fetch_range, fetched_range,
-                 attestation, fetch_execution, fetched_execution>;
+                 attestation, fetch_execution, fetched_execution, fork_evidence>;
 
-/// A frame's first byte is the alternative's place: below this it is about lanes.
-constexpr std::uint8_t lane_message_kinds = 4;
+constexpr std::uint8_t fork_evidence_kind = 15;
+static_assert(std::is_same_v<std::variant_alternative_t<fork_evidence_kind, wire_message>,
+                             fork_evidence>);
+/// A frame's first byte is the alternative's place: it says whether the mempool reads it.
+constexpr bool is_about_lanes(std::uint8_t kind) {
+  return kind < 4 || kind == fork_evidence_kind;
+}
 
 /// The message's name for logs, metrics and the shell: "batch", "have", "vote", …
 std::string_view name_of(const wire_message& x);

@@ -22,8 +22,6 @@ constexpr std::int64_t serving_window_ms = 100;
 constexpr std::size_t served_per_window = 16;
 constexpr std::uint64_t served_batches_per_window = 1024;
 constexpr std::uint64_t served_batches_at_once = 256;
-/// Forked places of a lane whose proof is kept for peers; each is a batch in memory.
-constexpr std::size_t proofs_kept = 4;
 /// Repeated announcements that change nothing come this many times rarer in the end.
 constexpr std::int64_t announce_slowdown = 4;
 /// A peer is asked this often for what it announced and did not give, until it is heeded again:
@@ -78,11 +76,13 @@ const batch_header* machine::lane_state::rival(const lane_tip& x) const {
   if (const auto there = aside.find(x.seq); there != aside.end())
     for (const auto& each : there->second)
       if (each.tip != x) return &each;
-  // Of one whose body was given up there is nothing to show: who takes a lane for forked and
-  // cannot prove it would leave it at that, and the others waiting.
   const auto waiting = held.find(x.seq);
-  const bool another = waiting != held.end() && waiting->second.header.tip != x;
-  return another && waiting->second.body ? &waiting->second.header : nullptr;
+  return waiting != held.end() && waiting->second.header.tip != x ? &waiting->second.header
+                                                                  : nullptr;
+}
+
+std::uint64_t machine::lane_state::first_fork() const {
+  return forked.empty() ? std::numeric_limits<std::uint64_t>::max() : forked.begin()->first;
 }
 
 // --- start
@@ -124,8 +124,8 @@ void machine::remember_forks(lane_state& lane) {
   for (const auto& [seq, rivals] : lane.aside) {
     const auto here = lane.on_chain(seq);
     if (!here && rivals.size() < 2) continue;
-    lane.forked.insert(seq);
-    keep_proof(lane, {{rivals.front().tip, here ? here->tip : rivals.back().tip}, {}});
+    lane.forked.emplace(
+        seq, evidence{item_of(rivals.front()), item_of(here ? *here : rivals.back())});
   }
 }
 
@@ -451,45 +451,47 @@ void machine::follow(lane_state& lane, const lane_tip& target) {
 }
 
 /// S18: two signed batches for one place. Shown once a place.
-void machine::show_fork(lane_state& lane, const batch_header& a, const batch_header& b) {
-  if (!lane.forked.insert(a.tip.seq).second) return;
+void machine::show_fork(lane_state& lane, const evidence& what) {
+  if (!lane.forked.emplace(what.first.position, what).second) return;
   lane.changed = lane.announce = true;
   ++evidence_;
-  if (a.signed_by != signature{} && b.signed_by != signature{})
-    out_.emplace_back(observed{{item_of(a), item_of(b)}});
+  out_.emplace_back(observed{what});
 }
 
 /// `x` is validly signed.
 void machine::examine(lane_state& lane, const batch_ptr& x) {
-  const auto other = lane.rival(x->tip());
-  if (!other) return;
-  show_fork(lane, *other, header_of(*x));
-  const auto waiting = lane.held.find(other->tip.seq);
-  const bool in_memory = waiting != lane.held.end() && waiting->second.header.tip == other->tip;
-  keep_proof(lane, {{x->tip(), other->tip}, {x, in_memory ? waiting->second.body : nullptr}});
+  if (const auto other = lane.rival(x->tip())) show_fork(lane, {item_of(*other), x->as_item()});
 }
 
 std::int64_t machine::proof_pause_ms() const { return announce_slowdown * set_.announce_ms; }
 
-void machine::keep_proof(lane_state& lane, const fork_proof& x) {
-  lane.proofs.try_emplace(x.tips[0].seq, x);
-  if (lane.proofs.size() > proofs_kept) lane.proofs.erase(std::prev(lane.proofs.end()));
-}
-
 /// A peer that saw one side only would take the place for work, and wait for it without end.
+/// Both signatures are proof enough, and need neither this node's memory nor its disk to hold
+/// the batches: a liar may fork more places than there is room for.
 void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claimed) {
-  if (lane.proofs.empty() || claimed.seq < lane.proofs.begin()->first) return;
+  if (lane.forked.empty() || claimed.seq < lane.first_fork()) return;
   auto& peer = lane.peers[to];
   if (peer.proven_ms && now_ms_ < *peer.proven_ms + proof_pause_ms()) return;
   peer.proven_ms = now_ms_;
-  const auto& [place, proof] = *lane.proofs.begin();
-  for (std::size_t i = 0; i < proof.tips.size(); ++i) {
-    fetch_batches stored{proof.tips[i], place - 1};
-    if (proof.bodies[i])
-      out_.emplace_back(send{to, fetched_batches{{proof.bodies[i]}}});
-    else if (may_serve(to, stored))
-      out_.emplace_back(serve_batches{to, stored});
+  out_.emplace_back(send{to, fork_evidence{lane.forked.begin()->second}});
+}
+
+void machine::on_message(node_index, const fork_evidence& x) {
+  const auto& [one, other] = x.what;
+  const bool of_a_lane = one.kind == item_kind::batch && one.signer < set_.nodes.size;
+  if (!of_a_lane || !contradicts(one, other)) {
+    ++dropped_;
+    return;
   }
+  auto& lane = lanes_[one.signer];
+  const bool beyond = one.position > lane.final_tip.seq
+                      && one.position <= lane.final_tip.seq + set_.peer_lane_window;
+  if (!beyond || lane.forked.contains(one.position) || !set_.keys.check(one)
+      || !set_.keys.check(other)) {
+    ++dropped_;
+    return;
+  }
+  show_fork(lane, x.what);
 }
 
 void machine::on_message(node_index, const batch_message& message) {
@@ -611,7 +613,7 @@ void machine::weigh(lane_state& lane) {
   auto top = *place;
   // S1: no quorum may ever hold either side of a fork, so nothing from there on is work; a
   // block that names one all the same is stored once it is certified.
-  if (!lane.forked.empty()) top = std::min(top, *lane.forked.begin() - 1);
+  top = std::min(top, lane.first_fork() - 1);
   const auto here = lane.on_chain(top);
   lane.available = here ? here->tip : lane.final_tip;
 }
@@ -635,18 +637,18 @@ void machine::update_work() {
 
 bool machine::pending() const {
   // From a fork on a lane may stay as it is for ever; it must not keep the mesh awake (S1,
-  // S11).
+  // S11). What lies below is work as ever, and others may wait for this node's word.
   return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
     return lane.available.seq > lane.final_tip.seq
-           || (!lane.chain.empty() && lane.forked.empty());
+           || (!lane.chain.empty() && lane.first_fork() > lane.final_tip.seq + 1);
   });
 }
 
 /// Below a proven fork nodes may share a chain that their tips, on different branches, do not
 /// show: so what is announced ends there, and a quorum can see that it has it (S1).
 lane_tip machine::announced_tip(const lane_state& lane) {
-  if (lane.forked.empty() || *lane.forked.begin() > lane.tip().seq) return lane.tip();
-  const auto below = lane.on_chain(*lane.forked.begin() - 1);
+  if (lane.first_fork() > lane.tip().seq) return lane.tip();
+  const auto below = lane.on_chain(lane.first_fork() - 1);
   return below ? below->tip : lane.final_tip;
 }
 
@@ -856,10 +858,8 @@ void machine::finalize_lane(lane_state& lane, const lane_tip& to) {
   lane.final_tip = to;
   lane.aside.erase(lane.aside.begin(), lane.aside.upper_bound(to.seq));
   prune_aside(lane);
-  if (!lane.forked.empty() && *lane.forked.begin() <= to.seq)
-    lane.announce = true; // all of it again
+  if (lane.first_fork() <= to.seq) lane.announce = true; // all of it again
   lane.forked.erase(lane.forked.begin(), lane.forked.upper_bound(to.seq));
-  lane.proofs.erase(lane.proofs.begin(), lane.proofs.upper_bound(to.seq));
   if (lane.preferred && lane.preferred->seq <= to.seq) lane.preferred.reset();
   drop_held(lane, to.seq);
   settle(lane);
@@ -947,7 +947,7 @@ void machine::on_message(node_index from, const fetched_batches& x) {
   settle(lane);
 }
 
-/// Not asked for: a late answer, or a peer's proof that a lane forked.
+/// Not asked for: a late answer, or what a peer has where our lanes differ.
 void machine::take_proof(lane_state& lane, const batch_ptr& x) {
   const auto tip = x->tip();
   if (tip.seq <= lane.final_tip.seq || lane.stored(tip) || lane.forked.contains(tip.seq))

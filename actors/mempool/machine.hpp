@@ -7,7 +7,6 @@
 #include "actors/instant.hpp"
 #include "messages/wire.hpp"
 
-#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -44,7 +43,7 @@ struct batch_header {
   digest parent;
   std::size_t size_bytes = 0; ///< of its encoded body, with all its arguments
   std::size_t operations = 0;
-  signature signed_by; ///< the lane owner's, for evidence (S18); all zero if it is not known
+  signature signed_by; ///< the lane owner's, for evidence (S18)
 };
 
 /// What a restart knows: the final cut (from the ledger) and the stored batches beyond it.
@@ -60,7 +59,8 @@ struct operations_submitted {
   std::uint64_t ticket = 0; ///< comes back in `admitted`
   std::vector<operation> operations;
 };
-/// A batch_message, have_message, fetch_batches or fetched_batches; others are ignored.
+/// A batch_message, have_message, fetch_batches, fetched_batches or fork_evidence; others are
+/// ignored.
 struct received {
   node_index from = 0;
   wire_message message;
@@ -184,7 +184,7 @@ private:
     lane_tip latest;
     std::uint64_t supports = 0;            ///< up to here its chain is ours
     std::vector<lane_tip> ahead;           ///< beyond our tip, ascending; few
-    std::optional<std::int64_t> proven_ms; ///< when it was last sent the proof of a fork
+    std::optional<std::int64_t> proven_ms; ///< when it was last sent the evidence of a fork
     std::optional<std::int64_t> shown_ms; ///< when it was last sent all of a chain that differs
     std::size_t tries = 0;          ///< how often it was asked in vain for what it announced
     std::int64_t pause_ms = 0;      ///< between announcements that are heeded; grows
@@ -196,11 +196,6 @@ private:
     batch_header header;
     batch_ptr body;
   };
-  /// Two batches for one place.
-  struct fork_proof {
-    std::array<lane_tip, 2> tips;
-    std::array<batch_ptr, 2> bodies; ///< none: it is stored
-  };
   struct lane_state {
     lane_tip final_tip;
     std::deque<batch_header> chain; ///< stored; the one after final_tip first; ends in the tip
@@ -209,9 +204,10 @@ private:
     std::map<std::uint64_t, held_batch> held;
     std::vector<claims> peers; ///< one a node
     lane_tip available;
-    std::optional<lane_tip> preferred;          ///< certified, but not yet linked to `chain`
-    std::set<std::uint64_t> forked;             ///< places with evidence
-    std::map<std::uint64_t, fork_proof> proofs; ///< of the first few of them, for peers
+    std::optional<lane_tip> preferred; ///< certified, but not yet linked to `chain`
+    /// Every place beyond the final cut that is known to be forked, with what shows it: the cut
+    /// may pass all of them but the last, and then peers must be shown that one.
+    std::map<std::uint64_t, evidence> forked;
     std::uint64_t highest_claim = 0;
     std::optional<lane_tip> asked; ///< the claim that is being fetched
     node_index turn = 0;           ///< whose claim was fetched last
@@ -227,6 +223,7 @@ private:
     bool links(const lane_tip& x) const; ///< x is the final tip or in `chain`
     const batch_header* stored(const lane_tip& x) const;
     const batch_header* rival(const lane_tip& x) const; ///< another known batch at x's place
+    std::uint64_t first_fork() const; ///< the lowest of `forked`; beyond all places if none is
   };
   struct missing_part {
     lane_tip tip;
@@ -277,6 +274,7 @@ private:
   void on_message(node_index from, const have_message& x);
   void on_message(node_index from, const fetch_batches& x);
   void on_message(node_index from, const fetched_batches& x);
+  void on_message(node_index from, const fork_evidence& x);
 
   // Own lane.
   admission admit(const operation& x);
@@ -302,9 +300,8 @@ private:
   void take_from_aside(lane_state& lane, const lane_tip& x);
   void follow(lane_state& lane, const lane_tip& target);
   void cut_back(lane_state& lane, std::uint64_t to_seq);
-  void show_fork(lane_state& lane, const batch_header& a, const batch_header& b);
+  void show_fork(lane_state& lane, const evidence& what);
   void examine(lane_state& lane, const batch_ptr& x);
-  void keep_proof(lane_state& lane, const fork_proof& x);
   void remember_forks(lane_state& lane);
   std::int64_t proof_pause_ms() const;
   void prove_fork(node_index to, lane_state& lane, const lane_tip& claimed);

@@ -26,7 +26,7 @@ using self_ptr = introspector::inspected_actor<switchboard_state>*;
 const caf::actor& reader_of(const core_actors& core, const bytes& frame) {
   static const auto first_of_executions = wire_message(fetch_execution()).index();
   if (frame.empty()) return core.consensus; // which drops it
-  if (frame.front() < lane_message_kinds) return core.mempool;
+  if (is_about_lanes(frame.front())) return core.mempool;
   return frame.front() < first_of_executions ? core.consensus : core.contract_executor;
 }
 

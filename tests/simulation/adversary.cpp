@@ -70,6 +70,10 @@ void adversary::tick() {
     if (does(x, strategy::overreach) && !phantoms_.empty() && malice_.chance(500))
       send_some(self, have_message{{malice_.pick(phantoms_)}}, 1000);
     if (does(x, strategy::flood) && !x.flooded && malice_.chance(50)) flood(self, x);
+    if (does(x, strategy::accuse) && malice_.chance(30)) {
+      home_.count(fault::sent_evidence);
+      send_some(self, accuse(x), 400);
+    }
   }
   home_.after(chance_.between(20'000, 150'000), [this] { tick(); });
 }

@@ -116,6 +116,7 @@ private:
   std::optional<lane_tip> beside(const member& x, const full_cut& below);
   std::vector<lane_tip> known_tips(node_index lane) const;
   void flood(node_index self, member& x);
+  fork_evidence accuse(const member& x);
   block_ptr best_certified(view_number below) const;
 
   void cast(node_index self, item_kind kind, view_number view, const digest& block,

@@ -33,7 +33,8 @@ constexpr strategy_name strategy_names[] = {{strategy::all, "all"},
                                             {strategy::forge, "forge"},
                                             {strategy::overreach, "overreach"},
                                             {strategy::flood, "flood"},
-                                            {strategy::treason, "treason"}};
+                                            {strategy::treason, "treason"},
+                                            {strategy::accuse, "accuse"}};
 
 template <class Sealed>
 std::shared_ptr<const Sealed> with_forged_signature(const Sealed& x) {
@@ -271,6 +272,24 @@ void adversary::reach_too_far(const member& x, block& content, const full_cut& b
 }
 
 // --- lanes
+
+/// Of itself, and true, so that some hear early of a fork that others never see; or of somebody
+/// else, or of no fork at all, to be refused.
+fork_evidence adversary::accuse(const member& x) {
+  auto place = 1 + malice_.below(12);
+  if (!x.forks.empty() && malice_.chance(700))
+    place =
+        std::next(x.forks.begin(), static_cast<std::ptrdiff_t>(malice_.below(x.forks.size())))
+            ->first;
+  const auto one = [&] { return x.keys.make(item_kind::batch, place, random_digest()); };
+  evidence made{one(), one()};
+  if (malice_.chance(250))
+    made.first.signer = made.second.signer =
+        static_cast<node_index>(malice_.below(home_.nodes.size));
+  else if (malice_.chance(250))
+    made.second = made.first;
+  return {made};
+}
 
 /// More than a block may order, from the end of what its lane had.
 void adversary::flood(node_index self, member& x) {

@@ -62,6 +62,7 @@ struct folder {
     (*this)(static_cast<std::uint64_t>(x.erased));
     (*this)(hash(digest_kind::execution, x.part));
   }
+  void operator()(const fork_evidence& x) { (*this)(x.what.first), (*this)(x.what.second); }
 };
 
 std::string number(std::uint64_t x) { return std::to_string(x); }
@@ -113,6 +114,9 @@ struct describer {
   std::string operator()(const fetched_execution& x) const {
     return "h" + number(x.height) + " " + number(x.part.size()) + " bytes from "
            + number(x.offset) + " of " + number(x.total_bytes);
+  }
+  std::string operator()(const fork_evidence& x) const {
+    return describe(x.what.first) + " against " + describe(x.what.second);
   }
 };
 

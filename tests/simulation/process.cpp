@@ -127,9 +127,7 @@ void process::commit_happened() {
 void process::receive(node_index from, const parcel_ptr& what) {
   home_.note(this,
              [&] { return "<- n" + std::to_string(from) + " " + describe(what->content); });
-  const bool of_lanes =
-      what->content.index() < 4; // batch, have, fetch_batches, fetched_batches
-  if (of_lanes)
+  if (is_about_lanes(static_cast<std::uint8_t>(what->content.index())))
     happen(lanes_event{mempool::received{from, what->content}});
   else
     happen(agreement_event{consensus::received{from, what->content}});

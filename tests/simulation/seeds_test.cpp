@@ -29,7 +29,7 @@ campaign_outcome run_seeds(std::uint16_t nodes, std::uint64_t seeds, std::uint64
 }
 
 constexpr std::uint32_t forgers =
-    strategy::all | strategy::forge | strategy::overreach | strategy::flood;
+    strategy::all | strategy::forge | strategy::overreach | strategy::flood | strategy::accuse;
 
 void check_seeds(std::uint16_t nodes, std::uint64_t seeds, std::uint64_t first = 1,
                  std::uint32_t strategies = strategy::all) {
@@ -130,6 +130,8 @@ constexpr once_failed regressions[] = {
      "who had given up the body of one side took a lane for forked and could not prove it"},
     {4, 3262, strategy::all, true,
      "silence was watched before the proof of one more fork was due to be shown"},
+    {4, 2013245, strategy::all, true,
+     "only the first four forks of a lane could be proven, and the final cut passed them"},
 };
 } // namespace
 

@@ -42,8 +42,9 @@ enum class fault : std::uint8_t {
   forged_answer,
   overreach,
   flooded_lane,
+  sent_evidence,
 };
-constexpr std::size_t fault_count = static_cast<std::size_t>(fault::flooded_lane) + 1;
+constexpr std::size_t fault_count = static_cast<std::size_t>(fault::sent_evidence) + 1;
 std::string_view to_string(fault x);
 
 /// What Byzantine nodes may do: bits of options::strategies.
@@ -67,6 +68,7 @@ enum bit : std::uint32_t {
   /// f + 1 nodes that equivocate and hoard, whatever else is named. Nothing is promised then
   /// but that who sees a contradiction of certificates halts (S10), and only that is judged.
   treason = 1 << 15,
+  accuse = 1 << 16, ///< evidence of forks, true of its own lane and forged of others'
 };
 /// What seeds draw from, unless told otherwise. The others came later and are left out, so that
 /// a seed stays what it was.

@@ -40,7 +40,8 @@ std::string_view to_string(fault x) {
                                                "hoarded_certificate",
                                                "forged_answer",
                                                "overreach",
-                                               "flooded_lane"};
+                                               "flooded_lane",
+                                               "sent_evidence"};
   static_assert(std::size(names) == fault_count);
   return names[static_cast<std::size_t>(x)];
 }

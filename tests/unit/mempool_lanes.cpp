@@ -368,7 +368,8 @@ BOOST_AUTO_TEST_CASE(hostile_announcements_and_requests_change_nothing) {
   subject node(4);
   const digest any = hash(digest_kind::batch, as_bytes("any"));
   node.hear(3, have_message{std::vector<lane_tip>(5, lane_tip{1, 1, any})});
-  node.hear(3, have_message{{{77, 1, any}, {1, 0, {}}, {1, UINT64_MAX, any}}});
+  BOOST_TEST(
+      silent(node.hear(3, have_message{{{77, 1, any}, {1, 0, {}}, {1, UINT64_MAX, any}}})));
   node.hear(3, fetch_batches{{99, 1, any}, 0});
   node.hear(3, fetch_batches{{1, 0, {}}, 0});
   node.hear(3, fetch_batches{{1, 5, any}, 5});
@@ -469,13 +470,121 @@ BOOST_AUTO_TEST_CASE(who_comes_back_is_shown_the_proof_of_a_fork_again) {
   node.hear_batch(ours);
   node.hear_batch(theirs);
   const auto shown = [&] {
-    return sent<fetched_batches>(node.hear(2, have_message{{theirs->tip()}})).size();
+    return sent<fork_evidence>(node.hear(2, have_message{{theirs->tip()}})).size();
   };
   BOOST_TEST(shown() > 0u);
   BOOST_TEST(shown() == 0u); // not twice in a short time
   node.handle(peer_down{2});
   node.handle(peer_up{2}); // it may have been started anew, and have forgotten
   BOOST_TEST(shown() > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(of_many_forks_the_last_is_shown_too_once_the_others_are_final) {
+  subject node(4);
+  const auto ours = lane_of(1, 5, 1, {}, 1), theirs = lane_of(1, 5, 1, {}, 2);
+  for (std::size_t i = 0; i < 5; ++i)
+    node.hear_batch(ours[i]), node.hear_batch(theirs[i]);
+  BOOST_TEST(node.here->look().evidence == 5u);
+  auto cut = empty_cut(4);
+  cut[1] = ours[3]->tip();
+  node.handle(cut_finalized{cut});
+  const auto shown = sent<fork_evidence>(node.hear(2, have_message{{ours[4]->tip()}}));
+  BOOST_TEST_REQUIRE(shown.size() == 1u);
+  BOOST_TEST(shown[0].first == 2);
+  const auto& what = shown[0].second.what;
+  BOOST_TEST(what.first.position == 5u);
+  BOOST_TEST(contradicts(what.first, what.second));
+
+  subject waits(4, 2);
+  for (const auto& each : ours)
+    waits.hear_batch(each);
+  waits.handle(cut_finalized{cut});
+  BOOST_TEST(!silent(waits.wait(60'000)), "the last place is work");
+  const auto told = all<observed>(waits.hear(0, shown[0].second));
+  BOOST_TEST_REQUIRE(told.size() == 1u);
+  BOOST_TEST((told[0].what == what));
+  waits.wait(10'000);
+  BOOST_TEST(silent(waits.wait(600'000)), "it is none any more");
+}
+
+namespace {
+evidence fork_at(node_index lane, std::uint64_t seq) {
+  return {batch_of(lane, seq, {}, 1)->as_item(), batch_of(lane, seq, {}, 2)->as_item()};
+}
+} // namespace
+
+BOOST_AUTO_TEST_CASE(evidence_of_a_fork_is_believed_without_a_body) {
+  subject node(4);
+  const auto effects = node.hear(3, fork_evidence{fork_at(1, 2)});
+  BOOST_TEST(all<observed>(effects).size() == 1u);
+  BOOST_TEST(node.here->look().lanes[1].forked);
+  BOOST_TEST(silent(node.hear(2, fork_evidence{fork_at(1, 2)})), "once a place");
+  BOOST_TEST(silent(node.hear_batch(batch_of(1, 2, {}, 1))), "a side of it is no work");
+
+  const auto shown = sent<fork_evidence>(node.hear(2, have_message{{{1, 2, chain_id()}}}));
+  BOOST_TEST_REQUIRE(shown.size() == 1u);
+  BOOST_TEST((shown[0].second.what == fork_at(1, 2)));
+}
+
+BOOST_AUTO_TEST_CASE(hostile_evidence_of_a_fork_changes_nothing) {
+  std::size_t checks = 0;
+  subject node(4, 0, [&](settings& x) {
+    x.peer_lane_window = 10;
+    x.keys.verify = [&checks, verify = x.keys.verify](auto&&... args) {
+      ++checks;
+      return verify(args...);
+    };
+  });
+  const auto lane = lane_of(1, 3);
+  auto cut = empty_cut(4);
+  cut[1] = lane[2]->tip();
+  node.handle(cut_finalized{cut});
+  const auto true_one = fork_at(1, 5);
+  node.hear(3, fork_evidence{true_one});
+  BOOST_TEST(checks == 2u);
+
+  const auto changed = [](auto change) {
+    auto x = fork_at(1, 4);
+    change(x);
+    return x;
+  };
+  const auto signed_by_1 = [](item_kind kind, std::uint64_t position, std::string_view what) {
+    return keys_of(1).make(kind, position, hash(digest_kind::batch, as_bytes(what)));
+  };
+  const evidence not_worth_a_check[] = {
+      {},
+      true_one,
+      {true_one.second, true_one.first},
+      fork_at(1, 3),
+      fork_at(1, 14),
+      fork_at(1, UINT64_MAX),
+      fork_at(2, 0),
+      fork_at(4, 1),
+      {signed_by_1(item_kind::notarize, 4, "a"), signed_by_1(item_kind::notarize, 4, "b")},
+      {signed_by_1(item_kind::batch, 4, "a"), signed_by_1(item_kind::proposal, 4, "b")},
+      changed([](evidence& x) { x.second = x.first; }),
+      changed([](evidence& x) { x.second = batch_of(1, 6, {}, 2)->as_item(); }),
+      changed([](evidence& x) { x.second = batch_of(2, 4, {}, 2)->as_item(); }),
+  };
+  for (const auto& each : not_worth_a_check)
+    BOOST_TEST(silent(node.hear(3, fork_evidence{each})));
+  BOOST_TEST(checks == 2u);
+
+  const evidence badly_signed[] = {
+      changed([](evidence& x) { x.first.signed_by = {}; }),
+      changed([](evidence& x) { x.second.signed_by = {}; }),
+      changed([](evidence& x) { std::swap(x.first.signed_by, x.second.signed_by); }),
+      changed([](evidence& x) { x.first.signer = x.second.signer = 2; }),
+  };
+  for (const auto& each : badly_signed) {
+    checks = 0;
+    BOOST_TEST(silent(node.hear(3, fork_evidence{each})));
+    BOOST_TEST(checks <= 2u);
+  }
+  BOOST_TEST(node.here->look().dropped
+             == std::size(not_worth_a_check) + std::size(badly_signed));
+  BOOST_TEST(node.here->look().evidence == 1u);
+  BOOST_TEST(!node.here->look().lanes[2].forked);
 }
 
 BOOST_AUTO_TEST_CASE(after_a_restart_a_fork_on_disk_is_no_work) {
@@ -492,6 +601,29 @@ BOOST_AUTO_TEST_CASE(after_a_restart_a_fork_on_disk_is_no_work) {
       node.hear(peer, have_message{{each->tip()}});
   BOOST_TEST(node.here->look().lanes[1].forked);
   BOOST_TEST(node.here->look().lanes[1].available.seq == 0u);
+
+  const auto shown = sent<fork_evidence>(node.hear(3, have_message{{ours->tip()}}));
+  BOOST_TEST_REQUIRE(shown.size() == 1u, "who saw one side only is shown the fork");
+  const auto& what = shown[0].second.what;
+  BOOST_TEST(contradicts(what.first, what.second));
+  BOOST_TEST(node.chosen.keys.check(what.first));
+  BOOST_TEST(node.chosen.keys.check(what.second));
+}
+
+// Who does not know of the fork waits for their announcements.
+BOOST_AUTO_TEST_CASE(what_lies_below_a_fork_is_announced_until_it_is_final) {
+  subject node(4);
+  const auto lane = lane_of(1, 2);
+  for (const auto& each : lane)
+    node.hear_batch(each);
+  node.hear(3, fork_evidence{fork_at(1, 3)});
+  node.wait(60'000);
+  BOOST_TEST(!broadcasts<have_message>(node.wait(60'000)).empty());
+  auto cut = empty_cut(4);
+  cut[1] = lane[1]->tip();
+  node.handle(cut_finalized{cut});
+  node.wait(10'000);
+  BOOST_TEST(silent(node.wait(600'000)));
 }
 
 BOOST_AUTO_TEST_CASE(a_lane_known_to_be_forked_does_not_keep_the_node_awake) {
@@ -502,10 +634,7 @@ BOOST_AUTO_TEST_CASE(a_lane_known_to_be_forked_does_not_keep_the_node_awake) {
   BOOST_TEST(silent(node.wait(600'000)));
 }
 
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_CASE(
-    a_fork_from_a_batch_that_was_given_up_is_not_known_for_it_cannot_be_proven) {
+BOOST_AUTO_TEST_CASE(a_fork_is_proven_though_the_body_of_one_side_was_given_up) {
   subject node(4, 0, [](settings& x) {
     x.block_payload_bytes = 20'000;
     x.peer_lane_window = 100;
@@ -515,7 +644,10 @@ BOOST_AUTO_TEST_CASE(
     node.hear_batch(lane[i]);
   BOOST_TEST_REQUIRE(node.here->look().held_bytes < 19 * lane[0]->body.size());
   node.hear_batch(fork[19]); // the bodies that link last went first
-  BOOST_TEST(!node.here->look().lanes[1].forked);
-  node.hear_batch(fork[1]);
   BOOST_TEST(node.here->look().lanes[1].forked);
+  const auto shown = sent<fork_evidence>(node.hear(2, have_message{{lane[19]->tip()}}));
+  BOOST_TEST_REQUIRE(shown.size() == 1u);
+  BOOST_TEST((shown[0].second.what == evidence{lane[19]->as_item(), fork[19]->as_item()}));
 }
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -275,12 +275,14 @@ public:
       return attestation{some_item(item_kind::attestation)};
     case 13:
       return fetch_execution{any(), any()};
-    default: {
+    case 14: {
       const auto erased = static_cast<std::uint32_t>(below(100));
       fetched_execution x{any(), some_digest(), erased, 0, below(100), some_bytes(20)};
       x.total_bytes = x.offset + x.part.size() + below(100);
       return x;
     }
+    default:
+      return fork_evidence{{some_item(item_kind::batch), some_item(item_kind::batch)}};
     }
   }
   wire_message some_message() { return some_message(below(std::variant_size_v<wire_message>)); }

@@ -789,6 +789,11 @@ BOOST_AUTO_TEST_CASE(a_frame_whose_kind_does_not_fit_is_refused) {
   BOOST_TEST(refusal_of(attestation{item(item_kind::attestation, 1, some_block)})
              == "accepted");
   BOOST_TEST(refusal_of(attestation{item(item_kind::notarize, 1, some_block)}) == "malformed");
+  const auto one = item(item_kind::batch, 1, some_block),
+             vote_for_it = item(item_kind::notarize, 1, some_block);
+  BOOST_TEST(refusal_of(fork_evidence{{one, one}}) == "accepted");
+  BOOST_TEST(refusal_of(fork_evidence{{one, vote_for_it}}) == "malformed");
+  BOOST_TEST(refusal_of(fork_evidence{{vote_for_it, one}}) == "malformed");
 }
 
 BOOST_AUTO_TEST_CASE(a_part_of_an_execution_lies_within_it) {

@@ -102,7 +102,7 @@ void add_simulate(command& program) {
       "--strategies", chosen->strategies,
       "what Byzantine nodes may do, with + between: all, or some of twins, rogue, "
       "selective, equivocate, fork_lane, withhold, lie, garbage, replay, hoard, "
-      "mute, amnesia; and beyond all: forge, overreach, flood, treason (f + 1 nodes)");
+      "mute, amnesia; and beyond all: forge, overreach, flood, accuse, treason (f + 1 nodes)");
   simulate.flag("--trace", chosen->trace, "print what happens under one seed, a line an event");
   simulate.on_run([chosen](const invocation& told) {
     const auto what = options_of(*chosen);

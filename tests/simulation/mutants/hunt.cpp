@@ -59,9 +59,13 @@ std::optional<found> search_here(hunt here) {
 /// other.
 struct grounds {
   std::vector<std::string> scripts;
-  std::vector<std::uint32_t> strategies{
-      strategy::all, strategy::forge, strategy::overreach, strategy::treason,
-      strategy::all | strategy::forge | strategy::overreach | strategy::flood};
+  std::vector<std::uint32_t> strategies{strategy::all,
+                                        strategy::forge,
+                                        strategy::overreach,
+                                        strategy::treason,
+                                        strategy::all | strategy::forge | strategy::overreach
+                                            | strategy::flood,
+                                        strategy::all | strategy::accuse};
 };
 
 /// Meshes of four, of seven and of one in turns; or the scripts.
