@@ -117,6 +117,13 @@ BOOST_AUTO_TEST_CASE(an_error_names_line_and_column_and_says_what_to_write) {
   refuse("at 3s partition n1 | {n1 n2}", "28: n1 stands on two sides: leave it on one");
   refuse("at 3s kill n1 now", "15: found 'now' where the line should end");
   refuse("at 11s kill n1", "1: this comes after healing at 10s: write an earlier time");
+  for (const std::string check : {"live", "converged", "quiet"}) {
+    const std::string until_14s = "1: this is looked at until 14s, and after healing at 10s it "
+                                  "holds anyway: write a shorter time, or heal later";
+    refuse("at 8s " + check + " within 6s", until_14s);
+    refuse("every 1s until 9s " + check + " within 5s", until_14s);
+    refuse("every 1s " + check + " within 4s", until_14s);
+  }
   refuse("always quiet", "8: quiet cannot hold always: write 'within 60s after heal quiet'");
   refuse("link * * loss 1", "15: found '1': write a share from 0% to 100%, such as 1%");
   refuse("load leader rate 5/s", "6: a load goes to nodes by name: write n1..n4 or *");

@@ -34,8 +34,8 @@ private:
   void read_crash(words& from, act& into);
   void read_lasting(words& from, act& into);
   void add_heal(words& from, duration when);
+  duration looked_at_until(const statement& x) const;
   void finish();
-  void check_repetitions(const statement& x);
   void check_byzantine();
   void fail(std::size_t line, std::size_t column, const std::string& text);
 
@@ -376,6 +376,14 @@ void parser::read_lasting(words& from, act& x) {
 
 // --- what only the whole script shows
 
+/// If it is a check of the moment.
+duration parser::looked_at_until(const statement& x) const {
+  const auto does = x.does.what;
+  if (does != verb::live && does != verb::converged && does != verb::quiet) return {};
+  const bool once = x.what == statement::kind::at;
+  return (once ? x.when : x.until.value_or(made_.heal)) + x.does.by;
+}
+
 void parser::finish() {
   if (!has_nodes_) return fail(line_ + 1, 1, "no nodes: write 'nodes n1..n4'");
   if (!has_name_) return fail(line_ + 1, 1, "no name: write 'name \"what happens\"'");
@@ -387,6 +395,11 @@ void parser::finish() {
       return fail(each.line, 1,
                   "this comes after healing at " + duration_text(made_.heal)
                       + ": write an earlier time");
+    if (const auto until = looked_at_until(each); until > made_.heal)
+      return fail(each.line, 1,
+                  "this is looked at until " + duration_text(until) + ", and after healing at "
+                      + duration_text(made_.heal)
+                      + " it holds anyway: write a shorter time, or heal later");
     if (each.what == statement::kind::every)
       repetitions += static_cast<std::size_t>(made_.heal / each.when) + 1;
     if (each.what == statement::kind::load && each.puts.from >= made_.heal)
