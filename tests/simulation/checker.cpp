@@ -542,6 +542,7 @@ void checker::crashed(node_index node, const model_disk& disk) {
   self.last_sent = nullptr;
   self.final_cut = disk.ledger().back().cut;
   witnesses_[node].forget();
+  if (self.observes_only) return; // its log knows of no vote
   // S7.2: what it has voted for is the first proposal that it saw, after a restart too.
   for (const auto& [view, said_there] : self.stored)
     if (said_there.notarized && self.kept.contains(*said_there.notarized))

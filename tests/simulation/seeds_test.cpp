@@ -132,6 +132,8 @@ constexpr once_failed regressions[] = {
      "silence was watched before the proof of one more fork was due to be shown"},
     {4, 2013245, strategy::all, true,
      "only the first four forks of a lane could be proven, and the final cut passed them"},
+    {7, 9425, strategy::all | strategy::overreach, true,
+     "who had lost its vote log was held to a vote that it had lost, after one more crash"},
 };
 } // namespace
 
