@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <concepts>
 #include <memory>
+#include <utility>
 
 namespace tallymesh {
 
@@ -15,6 +16,9 @@ namespace tallymesh {
 class shared_bytes {
 public:
   shared_bytes() = default;
+  shared_bytes(const shared_bytes&) = default;
+  shared_bytes(shared_bytes&& x) noexcept
+      : data_(std::move(x.data_)), size_(std::exchange(x.size_, 0)) {} // x is empty then
   shared_bytes(const bytes& from) : shared_bytes(bytes_view(from)) {}
   explicit shared_bytes(bytes_view from)
       : shared_bytes(made(from.size(),
@@ -29,6 +33,12 @@ public:
     x.data_ = std::move(room);
     x.size_ = size;
     return x;
+  }
+
+  shared_bytes& operator=(shared_bytes x) noexcept {
+    data_.swap(x.data_);
+    size_ = x.size_;
+    return *this;
   }
 
   operator bytes_view() const { return {data(), size_}; }

@@ -173,6 +173,20 @@ BOOST_AUTO_TEST_CASE(shared_bytes_are_the_bytes_they_were_made_of_and_copies_sha
   BOOST_TEST((filled == bytes{7, 8}));
 }
 
+BOOST_AUTO_TEST_CASE(shared_bytes_that_were_moved_on_are_empty) {
+  shared_bytes x(bytes{1, 2, 3}), y(bytes{4});
+  const auto* const where = x.data();
+  shared_bytes next(std::move(x));
+  BOOST_TEST(x.empty());
+  BOOST_TEST((x == bytes{}));
+  BOOST_TEST(next.data() == where);
+  y = std::move(next);
+  BOOST_TEST((next == bytes{}));
+  BOOST_TEST(y.data() == where);
+  y = std::as_const(y);
+  BOOST_TEST((y == bytes{1, 2, 3}));
+}
+
 BOOST_AUTO_TEST_CASE(utf8_takes_every_character_and_no_other_bytes) {
   using namespace std::string_view_literals;
   for (const auto text : {""sv, "abc"sv, "\0"sv, "é"sv, "网状网"sv, "🧾"sv,
