@@ -22,6 +22,8 @@ constexpr std::int64_t serving_window_ms = 100;
 constexpr std::size_t served_per_window = 16;
 constexpr std::uint64_t served_batches_per_window = 1024;
 constexpr std::uint64_t served_batches_at_once = 256;
+/// Bad signatures of one link in such a window after which no more of it are checked.
+constexpr std::size_t bad_signatures_per_window = 8;
 /// Repeated announcements that change nothing come this many times rarer in the end.
 constexpr std::int64_t announce_slowdown = 4;
 /// A peer is asked this often for what it announced and did not give, until it is heeded again:
@@ -98,6 +100,7 @@ machine::machine(settings with, recovered from) : set_(std::move(with)) {
   up_.resize(n);
   serving_.resize(n);
   asking_.resize(n);
+  forging_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     lanes_[i].final_tip = lanes_[i].available = from.final_cut[i];
     lanes_[i].peers.resize(n);
@@ -476,7 +479,18 @@ void machine::prove_fork(node_index to, lane_state& lane, const lane_tip& claime
   out_.emplace_back(send{to, fork_evidence{lane.forked.begin()->second}});
 }
 
-void machine::on_message(node_index, const fork_evidence& x) {
+/// Honest nodes pass on only what they have checked. Who does not is not heard for a while, so
+/// that checking cannot be made to fill this node's time.
+bool machine::genuine(node_index from, const signed_item& x) {
+  auto& bad = forging_[from];
+  if (now_ms_ - bad.window_start_ms >= serving_window_ms) bad = {now_ms_, 0, 0};
+  if (bad.requests >= bad_signatures_per_window) return false;
+  const bool good = set_.keys.check(x);
+  if (!good) ++bad.requests;
+  return good;
+}
+
+void machine::on_message(node_index from, const fork_evidence& x) {
   const auto& [one, other] = x.what;
   const bool of_a_lane = one.kind == item_kind::batch && one.signer < set_.nodes.size;
   if (!of_a_lane || !contradicts(one, other)) {
@@ -486,15 +500,15 @@ void machine::on_message(node_index, const fork_evidence& x) {
   auto& lane = lanes_[one.signer];
   const bool beyond = one.position > lane.final_tip.seq
                       && one.position <= lane.final_tip.seq + set_.peer_lane_window;
-  if (!beyond || lane.forked.contains(one.position) || !set_.keys.check(one)
-      || !set_.keys.check(other)) {
+  if (!beyond || lane.forked.contains(one.position) || !genuine(from, one)
+      || !genuine(from, other)) {
     ++dropped_;
     return;
   }
   show_fork(lane, x.what);
 }
 
-void machine::on_message(node_index, const batch_message& message) {
+void machine::on_message(node_index from, const batch_message& message) {
   const auto& x = message.batch;
   if (!acceptable(x, false)) { // who sends a batch unasked has all of it
     ++dropped_;
@@ -513,7 +527,7 @@ void machine::on_message(node_index, const batch_message& message) {
   const auto asked = fetches_.find(tip);
   const bool certified = asked != fetches_.end() && asked->second.certified;
   // A place whose fork is proven takes no more of our time, unless a quorum chose this batch.
-  if ((!certified && lane.forked.contains(tip.seq)) || !set_.keys.check(x->as_item())) {
+  if ((!certified && lane.forked.contains(tip.seq)) || !genuine(from, x->as_item())) {
     ++dropped_;
     return;
   }
@@ -918,7 +932,7 @@ void machine::on_message(node_index from, const fetched_batches& x) {
   if (asked == fetches_.end() && !announced) {
     for (const auto& each : x.batches)
       if (acceptable(each, false) && each->content.lane == expected.lane)
-        take_proof(lane, each);
+        take_proof(from, lane, each);
     return;
   }
   const bool certified = asked != fetches_.end() && asked->second.certified;
@@ -933,7 +947,7 @@ void machine::on_message(node_index from, const fetched_batches& x) {
     }
     if (each->tip() != expected || expected.seq <= after) break;
     if (!lane.stored(expected)) {
-      if (!set_.keys.check(each->as_item())) {
+      if (!genuine(from, each->as_item())) {
         ++dropped_;
         break;
       }
@@ -948,12 +962,12 @@ void machine::on_message(node_index from, const fetched_batches& x) {
 }
 
 /// Not asked for: a late answer, or what a peer has where our lanes differ.
-void machine::take_proof(lane_state& lane, const batch_ptr& x) {
+void machine::take_proof(node_index from, lane_state& lane, const batch_ptr& x) {
   const auto tip = x->tip();
   if (tip.seq <= lane.final_tip.seq || lane.stored(tip) || lane.forked.contains(tip.seq))
     return;
   if (!lane.rival(tip)) return;
-  if (set_.keys.check(x->as_item()))
+  if (genuine(from, x->as_item()))
     examine(lane, x);
   else
     ++dropped_;

@@ -254,7 +254,7 @@ private:
     std::optional<node_index> only; ///< nobody else is known to have it
     std::int64_t earliest_ms = 0;
   };
-  /// Requests in the current window of time, from a peer or to it.
+  /// Requests in the current window of time, from a peer or to it, or bad signatures from it.
   struct spending {
     std::int64_t window_start_ms = 0;
     std::size_t requests = 0;
@@ -285,10 +285,11 @@ private:
   // Lanes.
   lane_state& lane_of(const batch_ptr& x) { return lanes_[x->content.lane]; }
   bool acceptable(const batch_ptr& x, bool certified) const;
+  bool genuine(node_index from, const signed_item& x);
   void note_stored(lane_state& lane, const batch_ptr& x);
   void append(lane_state& lane, const batch_ptr& x);
   void take_live(lane_state& lane, const batch_ptr& x);
-  void take_proof(lane_state& lane, const batch_ptr& x);
+  void take_proof(node_index from, lane_state& lane, const batch_ptr& x);
   void store_certified(lane_state& lane, const batch_ptr& x);
   void hold(lane_state& lane, const batch_ptr& x);
   void shorten_held();
@@ -340,7 +341,7 @@ private:
   std::int64_t now_ms_ = 0;
   std::vector<lane_state> lanes_;
   std::vector<bool> up_;
-  std::vector<spending> serving_, asking_; ///< one a node
+  std::vector<spending> serving_, asking_, forging_; ///< one a node
 
   std::deque<queued> queue_;
   std::size_t queue_bytes_ = 0;

@@ -587,6 +587,42 @@ BOOST_AUTO_TEST_CASE(hostile_evidence_of_a_fork_changes_nothing) {
   BOOST_TEST(!node.here->look().lanes[2].forked);
 }
 
+BOOST_AUTO_TEST_CASE(a_link_that_brings_bad_signatures_is_not_heard_for_a_while) {
+  std::size_t checks = 0;
+  subject node(4, 0, [&](settings& x) {
+    x.keys.verify = [&checks, verify = x.keys.verify](auto&&... args) {
+      ++checks;
+      return verify(args...);
+    };
+  });
+  const auto forged = [](const batch_ptr& x) {
+    auto made = *x;
+    made.signed_by = {};
+    return std::make_shared<const sealed_batch>(std::move(made));
+  };
+  node.hear_batch(batch_of(1, 1, {}, 0)); // that a forged one may seem to fork
+  fetched_batches unasked;
+  for (std::uint64_t i = 1; i <= 100; ++i)
+    unasked.batches.push_back(forged(batch_of(1, 1, {}, i)));
+  checks = 0;
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    node.hear(3, batch_message{forged(batch_of(2, 1, {}, i))});
+    node.hear(3, fork_evidence{{forged(batch_of(2, 2, {}, i))->as_item(),
+                                batch_of(2, 2, {}, 0)->as_item()}});
+    node.hear(3, unasked);
+  }
+  BOOST_TEST(checks <= 10u);
+  const auto lane = lane_of(2, 3);
+  node.hear(3, batch_message{lane[0]});
+  BOOST_TEST(!node.has(lane[0]));
+
+  node.hear(2, batch_message{lane[0]});
+  BOOST_TEST(node.has(lane[0]), "others are heard");
+  node.wait(1000);
+  node.hear(3, batch_message{lane[1]});
+  BOOST_TEST(node.has(lane[1]), "and so is that link later");
+}
+
 BOOST_AUTO_TEST_CASE(after_a_restart_a_fork_on_disk_is_no_work) {
   subject node(4);
   const auto ours = batch_of(1, 1, {}, 1), theirs = batch_of(1, 1, {}, 2);
