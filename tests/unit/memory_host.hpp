@@ -54,7 +54,8 @@ public:
     return made;
   }
 
-  checked<std::optional<shared_bytes>> get(std::string_view name, const value_list& key) override {
+  checked<std::optional<shared_bytes>> get(std::string_view name,
+                                           const value_list& key) override {
     const auto* of = declared_.find_table(name);
     if (of == nullptr) return refuse(outcome::unknown_table, name);
     const auto row_key = key_of(*of, key);
@@ -197,7 +198,8 @@ public:
     if (came.why != outcome::done) host_.rows = std::move(before);
     return came;
   }
-  checked<std::optional<shared_bytes>> get(std::string_view table, const value_list& key) override {
+  checked<std::optional<shared_bytes>> get(std::string_view table,
+                                           const value_list& key) override {
     return host_.get(table, key);
   }
   checked<std::vector<value_map>> find(std::string_view table, const value_map& where,
