@@ -8,7 +8,6 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
 
 using namespace tallymesh;
 using namespace tallymesh::faults;
@@ -134,19 +133,25 @@ void recovers(real_mesh& mesh, const std::vector<std::string>& acknowledged) {
     BOOST_REQUIRE_MESSAGE(up.has_value(), (up ? "" : up.error().context));
   }
   const auto end = clock::now() + patience;
+  const auto in_time = [&](auto&& holds) {
+    return tally::poll_until(std::chrono::ceil<std::chrono::milliseconds>(end - clock::now()),
+                             50ms, holds);
+  };
   for (std::uint16_t i = 0; i < mesh.size(); ++i) {
     tally::http_client over(mesh.gateway(i));
     for (const auto& id : acknowledged)
-      while (!tally::get_json(over, "/v1/tables/faults.entries/rows/" + id)) {
-        BOOST_REQUIRE_MESSAGE(clock::now() < end, real_mesh::name_of(i) + " has lost " + id);
-        std::this_thread::sleep_for(50ms);
-      }
+      BOOST_REQUIRE_MESSAGE(
+          in_time([&] {
+            return tally::get_json(over, "/v1/tables/faults.entries/rows/" + id).has_value();
+          }),
+          real_mesh::name_of(i) + " has lost " + id);
   }
   for (std::uint16_t i = 1; i < mesh.size(); ++i)
-    while (executed_height(mesh.gateway(i)) != executed_height(mesh.gateway(0))) {
-      BOOST_REQUIRE_MESSAGE(clock::now() < end, real_mesh::name_of(i) + " does not catch up");
-      std::this_thread::sleep_for(50ms);
-    }
+    BOOST_REQUIRE_MESSAGE(in_time([&] {
+                            return executed_height(mesh.gateway(i))
+                                   == executed_height(mesh.gateway(0));
+                          }),
+                          real_mesh::name_of(i) + " does not catch up");
   for (std::uint16_t i = 0; i < mesh.size(); ++i)
     mesh.kill(i);
 }
