@@ -92,7 +92,7 @@ void add_call(command& program) {
       "Parameters are written NAME=VALUE; the node reads each value by the parameter's type. "
       "What the\n"
       "contract or the mesh refuses is told with its code (exit 1).",
-      {"tally call orders accept order_id=A17",
+      {"tally call orders start order_id=A-17 subject='200 SIM cards' province=37",
        "tally call settlement open_period period=2026-11 --node hq",
        "tally call orders distribute --json '{\"table\": \"orders\", \"key\": [\"A17\"], "
        "\"to\": "

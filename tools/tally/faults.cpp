@@ -227,7 +227,7 @@ void add_faults(command& program) {
   const auto chosen = std::make_shared<faults_options>();
 
   auto& check = group.add("check", "Parse scripts and say what is wrong, with line and column.",
-                          {"tally faults check tests/faults/leader_killed.fault",
+                          {"tally faults check tests/faults/torn_write.fault",
                            "tally faults check --real tests/faults"});
   check.arguments("FILE", chosen->files, "scripts, or folders of them");
   check.flag("--real", chosen->real, "refuse, too, what real processes cannot do");
@@ -251,7 +251,7 @@ void add_faults(command& program) {
   list.on_run([chosen](const invocation& told) { return print_list(told, *chosen); });
 
   auto& explain = group.add("explain", "Say in words what a script does.",
-                            {"tally faults explain tests/faults/leader_killed.fault"});
+                            {"tally faults explain tests/faults/torn_write.fault"});
   explain.arguments("FILE", chosen->files, "scripts, or folders of them");
   explain.on_run([chosen](const invocation&) {
     return for_each(*chosen, [](const faults::script& script) {
@@ -271,7 +271,7 @@ void add_faults(command& program) {
                 "Run scripts in the simulator, in virtual time: any number of seeds; or "
                 "with --real on tallyd processes of this machine. A run that fails leaves "
                 "a folder that tells why.",
-                {"tally faults run tests/faults/leader_killed.fault",
+                {"tally faults run tests/faults/dead_leader_is_skipped.fault",
                  "tally faults run tests/faults --seeds 1000 --from 1",
                  "tally faults run tests/faults/torn_write.fault --real --verbose"});
   run.arguments("FILE", chosen->files, "scripts, or folders of them");

@@ -251,7 +251,7 @@ void add_query(command& program) {
   const auto get_options = std::make_shared<query_options>();
   auto& get = add_query_command(
       program, "get", "Show one row by its key (exit 1 if there is none).",
-      {"tally get divisions.cities 1101", "tally get orders.lines A-17,1 -o json"}, get_options,
+      {"tally get divisions.cities 1101", "tally get orders.steps A-17,1 -o json"}, get_options,
       run_get);
   get.argument("TABLE", get_options->table, "contract.table");
   get.argument("KEY", get_options->key, "The key; its parts separated by commas");

@@ -212,8 +212,8 @@ void add_store(command& program) {
       {"tally store cities.csv --table divisions.cities",
        "tally store cities.csv --table divisions.cities --all-nodes",
        "tally store cities.csv --table divisions.cities --node coop --part 2/4",
-       "tally store usage.csv --call interconnect.report",
-       "zcat rows.ndjson.gz | tally store - --format ndjson --table orders.orders"});
+       "tally store usage.csv --call interconnect.collect",
+       "zcat rows.ndjson.gz | tally store - --format ndjson --table divisions.villages"});
   store.argument("FILE", options->file,
                  "CSV with a first line of field names, or NDJSON; - for standard input");
   store.option("--table", options->table, "Where to: contract.table");
@@ -234,7 +234,7 @@ void add_store(command& program) {
       "delete",
       "Delete rows by key, and wait until that is final. Their history stays.\n"
       "The parts of a key are separated by commas; \\, stands for a comma inside a part.",
-      {"tally delete divisions.cities 1101", "tally delete orders.lines A-17,1 A-17,2"});
+      {"tally delete divisions.cities 1101", "tally delete divisions.areas 110101 110102"});
   erase.argument("TABLE", deleting->table, "contract.table");
   erase.arguments("KEY", deleting->keys, "The key of each row to delete");
   deleting->where.declare(erase, true);
