@@ -738,7 +738,7 @@ void add_deciding(command& group) {
   auto& rules = add(
       group, "rules",
       "Propose who may propose and approve a contract, and how many nodes it takes.",
-      {"tally contract rules orders --propose level1,level2 --approve level1 --approvals 3"},
+      {"tally contract rules orders --propose level1,level2 --approve anyone --approvals 3"},
       ruling, run_rules);
   rules.argument("CONTRACT", ruling->name, "Its name, or * for all without rules of their own");
   rules.option("--propose", ruling->propose, "Tiers, nodes, accounts, anyone; by commas");
