@@ -490,6 +490,32 @@ bool machine::genuine(node_index from, const signed_item& x) {
   return good;
 }
 
+/// As above; of a batch that waits without its body the signature was checked before.
+bool machine::genuine(node_index from, const lane_state& lane, const batch_ptr& x) {
+  const auto waiting = lane.held.find(x->content.seq);
+  if (waiting != lane.held.end() && waiting->second.header.tip == x->tip()
+      && waiting->second.header.signed_by == x->signed_by)
+    return true;
+  return genuine(from, x->as_item());
+}
+
+/// Whether it is worth checking a signature. An owner signs as many batches as it likes, so
+/// only what can be evidence (once a place), be stored or wait in memory is checked; and of one
+/// that waits no second signature, for an honest owner makes one.
+bool machine::of_use(const lane_state& lane, const batch_ptr& x) const {
+  const auto here = x->tip();
+  if (lane.rival(here) && !lane.forked.contains(here.seq)) return true;
+  if (const auto waiting = lane.held.find(here.seq); waiting != lane.held.end()) {
+    const auto& [header, body] = waiting->second;
+    return !body && header.tip == here && header.signed_by == x->signed_by;
+  }
+  const auto tip = lane.tip();
+  if (here.seq <= tip.seq || here.seq > lane.final_tip.seq + set_.peer_lane_window)
+    return false;
+  // One that follows another batch than the tip lost its place: it proves nothing by itself.
+  return here.seq > tip.seq + 1 || x->content.parent == tip.batch;
+}
+
 void machine::on_message(node_index from, const fork_evidence& x) {
   const auto& [one, other] = x.what;
   const bool of_a_lane = one.kind == item_kind::batch && one.signer < set_.nodes.size;
@@ -527,7 +553,8 @@ void machine::on_message(node_index from, const batch_message& message) {
   const auto asked = fetches_.find(tip);
   const bool certified = asked != fetches_.end() && asked->second.certified;
   // A place whose fork is proven takes no more of our time, unless a quorum chose this batch.
-  if ((!certified && lane.forked.contains(tip.seq)) || !genuine(from, x->as_item())) {
+  const bool worth_a_check = certified || (!lane.forked.contains(tip.seq) && of_use(lane, x));
+  if (!worth_a_check || !genuine(from, lane, x)) {
     ++dropped_;
     return;
   }
@@ -538,18 +565,15 @@ void machine::on_message(node_index from, const batch_message& message) {
   settle(lane);
 }
 
-/// S1: only the next batch of the lane's own chain is stored; one further on waits.
+/// S1: only the next batch of the lane's own chain is stored; one further on waits. `x` is of
+/// use.
 void machine::take_live(lane_state& lane, const batch_ptr& x) {
-  const auto tip = lane.tip();
-  if (lane.rival(x->tip())) {
+  if (lane.rival(x->tip()))
     examine(lane, x);
-  } else if (x->content.seq > tip.seq + 1) {
+  else if (x->content.seq > lane.tip().seq + 1)
     hold(lane, x);
-  } else if (x->content.seq == tip.seq + 1 && x->content.parent == tip.batch) {
+  else
     append(lane, x);
-  } else {
-    ++dropped_; // it continues a batch that lost its place to another
-  }
 }
 
 // --- who has what
@@ -946,8 +970,8 @@ void machine::on_message(node_index from, const fetched_batches& x) {
       break;
     }
     if (each->tip() != expected || expected.seq <= after) break;
-    if (!lane.stored(expected)) {
-      if (!genuine(from, each->as_item())) {
+    if (!lane.stored(expected) && (certified || of_use(lane, each))) {
+      if (!genuine(from, lane, each)) {
         ++dropped_;
         break;
       }

@@ -286,6 +286,8 @@ private:
   lane_state& lane_of(const batch_ptr& x) { return lanes_[x->content.lane]; }
   bool acceptable(const batch_ptr& x, bool certified) const;
   bool genuine(node_index from, const signed_item& x);
+  bool genuine(node_index from, const lane_state& lane, const batch_ptr& x);
+  bool of_use(const lane_state& lane, const batch_ptr& x) const;
   void note_stored(lane_state& lane, const batch_ptr& x);
   void append(lane_state& lane, const batch_ptr& x);
   void take_live(lane_state& lane, const batch_ptr& x);

@@ -508,6 +508,14 @@ BOOST_AUTO_TEST_CASE(of_many_forks_the_last_is_shown_too_once_the_others_are_fin
 }
 
 namespace {
+/// Each check of a signature adds one to `checks`, which lives as long as the machine.
+void count_checks(settings& x, std::size_t& checks) {
+  x.keys.verify = [&checks, verify = x.keys.verify](auto&&... args) {
+    ++checks;
+    return verify(args...);
+  };
+}
+
 evidence fork_at(node_index lane, std::uint64_t seq) {
   return {batch_of(lane, seq, {}, 1)->as_item(), batch_of(lane, seq, {}, 2)->as_item()};
 }
@@ -530,10 +538,7 @@ BOOST_AUTO_TEST_CASE(hostile_evidence_of_a_fork_changes_nothing) {
   std::size_t checks = 0;
   subject node(4, 0, [&](settings& x) {
     x.peer_lane_window = 10;
-    x.keys.verify = [&checks, verify = x.keys.verify](auto&&... args) {
-      ++checks;
-      return verify(args...);
-    };
+    count_checks(x, checks);
   });
   const auto lane = lane_of(1, 3);
   auto cut = empty_cut(4);
@@ -589,12 +594,7 @@ BOOST_AUTO_TEST_CASE(hostile_evidence_of_a_fork_changes_nothing) {
 
 BOOST_AUTO_TEST_CASE(a_link_that_brings_bad_signatures_is_not_heard_for_a_while) {
   std::size_t checks = 0;
-  subject node(4, 0, [&](settings& x) {
-    x.keys.verify = [&checks, verify = x.keys.verify](auto&&... args) {
-      ++checks;
-      return verify(args...);
-    };
-  });
+  subject node(4, 0, [&](settings& x) { count_checks(x, checks); });
   const auto forged = [](const batch_ptr& x) {
     auto made = *x;
     made.signed_by = {};
@@ -621,6 +621,79 @@ BOOST_AUTO_TEST_CASE(a_link_that_brings_bad_signatures_is_not_heard_for_a_while)
   node.wait(1000);
   node.hear(3, batch_message{lane[1]});
   BOOST_TEST(node.has(lane[1]), "and so is that link later");
+}
+
+BOOST_AUTO_TEST_CASE(a_signature_is_not_checked_where_it_changes_nothing) {
+  std::size_t checks = 0;
+  subject node(4, 0, [&](settings& x) { count_checks(x, checks); });
+  const auto lane = lane_of(1, 3);
+  node.hear_batch(lane[0]);
+  BOOST_TEST(checks == 1u);
+  for (std::uint32_t i = 1; i <= 100; ++i)
+    node.hear_batch(batch_of(1, 2, batch_of(1, 1, {}, i)->id, i));
+  BOOST_TEST(checks == 1u, "they do not follow the tip");
+  BOOST_TEST(node.here->look().dropped == 100u);
+
+  node.hear_batch(lane[1]);
+  BOOST_TEST(node.has(lane[1]), "they keep nobody from it");
+  BOOST_TEST(checks == 2u);
+  for (std::uint32_t i = 1; i <= 100; ++i)
+    node.hear_batch(batch_of(1, 2, batch_of(1, 1, {}, i)->id, i));
+  BOOST_TEST(checks == 3u, "the first of them is evidence, once a place");
+  BOOST_TEST(node.here->look().evidence == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(of_what_waits_in_memory_each_signature_is_checked_once) {
+  std::size_t checks = 0;
+  subject node(4, 0, [&](settings& x) {
+    x.block_payload_bytes = 2000; // so bodies beyond twice that are given up at once
+    count_checks(x, checks);
+  });
+  const auto lane = lane_of(1, 10, 1, {}, 0, 400);
+  for (int i = 0; i < 100; ++i)
+    for (std::size_t k = 2; k < lane.size(); ++k)
+      node.hear_batch(lane[k]);
+  BOOST_TEST(checks == lane.size() - 2);
+  BOOST_TEST(node.here->look().held_bytes < lane.size() * 400u);
+
+  auto other = *lane.back(); // an owner can sign one batch in many ways
+  other.signed_by.raw[63] ^= 1;
+  node.hear_batch(std::make_shared<const sealed_batch>(other));
+  BOOST_TEST(checks == lane.size() - 2);
+
+  node.hear_batch(lane[0]);
+  for (auto each = lane.rbegin(); each != lane.rend(); ++each)
+    node.hear_batch(*each);
+  for (const auto& each : lane)
+    node.hear_batch(each);
+  for (const auto& each : lane)
+    BOOST_TEST(node.has(each));
+  BOOST_TEST(checks == lane.size());
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_comes_again_and_again_costs_no_checks) {
+  std::size_t checks = 0;
+  subject node(4, 0, [&](settings& x) { count_checks(x, checks); });
+  const auto branch = [](std::uint32_t number) {
+    auto out = lane_of(1, 5, 1, {}, number);
+    out.erase(out.begin()); // so nothing of it can be stored
+    std::reverse(out.begin(), out.end());
+    return out;
+  };
+  const auto answer = [&](const std::vector<batch_ptr>& x) {
+    node.hear(1, have_message{{x.front()->tip()}});
+    node.hear(1, fetched_batches{x});
+  };
+  const auto first = branch(0);
+  for (int i = 0; i < 100; ++i)
+    answer(first);
+  BOOST_TEST(checks == first.size());
+
+  checks = 0;
+  for (std::uint32_t i = 1; i <= 100; ++i)
+    answer(branch(i));
+  BOOST_TEST(checks == first.size(), "one more of each place, as evidence");
+  BOOST_TEST(node.here->look().evidence == first.size());
 }
 
 BOOST_AUTO_TEST_CASE(after_a_restart_a_fork_on_disk_is_no_work) {
