@@ -303,6 +303,16 @@ void print_details(const json::value& x) {
                                           {"by", text_at(x, "proposer")},
                                           {"at", time_text(number_at(x, "time_ms"))},
                                           {"open until", time_text(number_at(x, "until_ms"))}};
+  if (text_at(x, "kind") == "rules") {
+    const auto count = [&](const char* field) {
+      const auto asked = number_at(x, field);
+      return asked == 0 ? std::string("a quorum") : std::to_string(asked);
+    };
+    lines.push_back({"may propose", text_at(x, "propose")});
+    lines.push_back({"may approve", text_at(x, "approve")});
+    lines.push_back({"approvals needed", count("approvals")});
+    lines.push_back({"verdicts needed", count("verdicts")});
+  }
   if (const auto why = text_at(x, "reason"); !why.empty()) lines.push_back({"reason", why});
   auto state = text_at(x, "state");
   if (const auto outcome = outcome_text(x); !outcome.empty()) state += ": " + outcome;
@@ -429,8 +439,13 @@ exit_code run_history(const contract_options& options, const invocation& told) {
       if (flag_at(vote, "approve"))
         voters += (voters.empty() ? "" : ", ") + text_at(vote, "account");
     lines.push_back({std::to_string(number_at(each, "decided_height")), proposal_line(each),
-                     text_at(each, "digest").substr(0, 12), text_at(each, "proposer"), voters});
+                     text_at(each, "digest", "-").substr(0, 12), text_at(each, "proposer"),
+                     voters});
     all.push_back(*details);
+  }
+  if (lines.empty()) {
+    const auto known = get_json(client, "/v1/contracts/" + url_encoded(options.name));
+    if (!known) return report(known.error());
   }
   if (told.json())
     print_json(all);
@@ -513,7 +528,10 @@ exit_code run_diff(const contract_options& options, const invocation& told) {
   if (!old_contract) return report_file(old_contract.error());
   const auto new_contract = check_contract(*after, options.other);
   if (!new_contract) return report_file(new_contract.error());
-  const auto differences = differences_between(*old_contract, *new_contract);
+  auto differences = differences_between(*old_contract, *new_contract);
+  if (old_contract->name != new_contract->name)
+    differences.insert(differences.begin(), "these are two contracts: " + old_contract->name
+                                                + " and " + new_contract->name);
   if (told.json()) {
     json::array lines;
     for (const auto& each : differences)
@@ -532,6 +550,18 @@ exit_code run_diff(const contract_options& options, const invocation& told) {
   return exit_code::differs;
 }
 
+/// The proposal that put the contract in force, with verdicts and votes; null: genesis did.
+result<json::value> proposal_in_force(http_client& client, const std::string& contract) {
+  const auto row = find_row(client, "mesh.contracts", {contract});
+  if (!row) return row.error();
+  const auto id = *row ? text_at(**row, "proposal") : std::string();
+  if (id.empty()) return json::value();
+  const auto found = find_row(client, "mesh.proposals", {id});
+  if (!found) return found.error();
+  if (!*found) return make_error(errc::not_found, "the mesh has no proposal " + id);
+  return details_of(client, **found);
+}
+
 /// Every node is asked: what one node says is no proof.
 exit_code run_verify(const contract_options& options, const invocation& told) {
   const auto source = read_contract_file(options.file);
@@ -541,13 +571,18 @@ exit_code run_verify(const contract_options& options, const invocation& told) {
   if (!gateways) return report(gateways.error());
   auto clients = clients_of(*gateways);
   const auto answers = ask_all(clients, "/v1/contracts/" + url_encoded(options.name));
-  bool same = true;
+  std::size_t same = 0, other = 0;
+  http_client* knows = nullptr; // the contract
   json::array nodes;
   std::vector<std::vector<cell>> lines;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const auto said = answers[i] ? text_at(*answers[i], "digest") : std::string();
     const bool match = said == wanted;
-    same = same && match;
+    if (match)
+      ++same;
+    else if (answers[i] || answers[i].error().code == errc::not_found)
+      ++other;
+    if (answers[i] && knows == nullptr) knows = &clients[i];
     const auto verdict = !answers[i] ? answers[i].error().context
                          : match     ? "this file"
                                      : "another";
@@ -557,33 +592,37 @@ exit_code run_verify(const contract_options& options, const invocation& told) {
                      said.empty() ? "-" : said.substr(0, 16),
                      cell(verdict, match ? colour::green : colour::red)});
   }
-  json::value proposal;
-  if (const auto row = find_row(clients.front(), "mesh.contracts", {options.name});
-      row && *row) {
-    const auto id = text_at(**row, "proposal");
-    const auto found = find_row(clients.front(), "mesh.proposals", {id});
-    if (found && *found)
-      if (const auto details = details_of(clients.front(), **found)) proposal = *details;
-  }
+  const bool verified = same == answers.size();
+  const auto proposal =
+      knows == nullptr ? json::value() : proposal_in_force(*knows, options.name);
+  if (!proposal) return report(proposal.error());
   if (told.json()) {
-    print_json(
-        {{"file_digest", wanted}, {"same", same}, {"nodes", nodes}, {"proposal", proposal}});
-    return same ? exit_code::ok : exit_code::differs;
+    print_json({{"file_digest", wanted},
+                {"same", verified},
+                {"nodes", nodes},
+                {"proposal", *proposal}});
+    return verified ? exit_code::ok : exit_code::differs;
   }
   print_table(std::cout, {{"node"}, {"version", true}, {"digest in force"}, {"is"}}, lines);
-  if (proposal.is_null())
-    std::cout << "\nin force by genesis; nobody had to approve it later\n";
-  else {
+  if (!proposal->is_null()) {
     std::cout << "\nin force by this proposal\n";
-    print_details(proposal);
+    print_details(*proposal);
+  } else if (knows != nullptr) {
+    std::cout << "\nin force by genesis; nobody had to approve it later\n";
   }
   std::cout << '\n'
-            << (same ? painted(colour::green, "verified")
-                     : painted(colour::red, "not verified"))
-            << ": " << printable(options.name)
-            << (same ? " in force on every node is this file\n"
-                     : " in force is not this file everywhere\n");
-  return same ? exit_code::ok : exit_code::differs;
+            << (verified ? painted(colour::green, "verified")
+                         : painted(colour::red, "not verified"))
+            << ": ";
+  const auto name = printable(options.name);
+  if (verified)
+    std::cout << name << " in force on every node is this file\n";
+  else if (other > 0 || same == 0)
+    std::cout << name << " in force is not this file everywhere\n";
+  else
+    std::cout << answers.size() - same << " of " << answers.size() << " nodes did not say; "
+              << name << " in force on the others is this file\n";
+  return verified ? exit_code::ok : exit_code::differs;
 }
 
 exit_code run_roll_back(const contract_options& options, const invocation& told) {
@@ -690,8 +729,8 @@ void add_reading(command& group) {
   const auto comparing = std::make_shared<contract_options>();
   auto& diff =
       add(group, "diff",
-          "What changes between two contracts: tables, rights, actions, then the text\n"
-          "(exit 1 if they differ).",
+          "What changes between two contracts: tables, rights, actions, then the text.\n"
+          "Exit 1 if they differ.",
           {"tally contract diff orders orders.lua", "tally contract diff orders@1 orders@2"},
           comparing, run_diff);
   diff.argument("OLD", comparing->file,
@@ -709,12 +748,11 @@ void add_reading(command& group) {
 
 void add_deciding(command& group) {
   const auto proposing = std::make_shared<contract_options>();
-  auto& propose =
-      add(group, "propose",
-          "Propose a contract, or its next version, to the mesh. Every node verifies it,\n"
-          "then the nodes vote.",
-          {"tally contract propose orders.lua --reason \"new tariff from May\""}, proposing,
-          run_propose);
+  auto& propose = add(group, "propose",
+                      "Propose a contract, or its next version, to the mesh.\n"
+                      "Every node verifies it, then the nodes vote.",
+                      {"tally contract propose orders.lua --reason \"new tariff from May\""},
+                      proposing, run_propose);
   propose.argument("FILE", proposing->file, "The contract file, at most 192 KiB");
   propose.option("--reason", proposing->reason, "Why; it stays on the chain");
 

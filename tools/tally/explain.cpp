@@ -66,12 +66,12 @@ exit_code run_explain(const explain_options& options, const invocation& told) {
 
 void add_explain_access(command& program) {
   const auto options = std::make_shared<explain_options>();
-  auto& explain = program.add("explain-access",
-                              "Say what an account may see and do with a table, or with one of "
-                              "its rows, and which line\n"
-                              "of the contract in force says so.",
-                              {"tally explain-access clerk@hq orders.orders",
-                               "tally explain-access clerk@north orders.orders A17"});
+  auto& explain =
+      program.add("explain-access",
+                  "Say what an account may see and do with a table or a row, and why.\n"
+                  "Each right with the line of the contract in force that gives it.",
+                  {"tally explain-access clerk@hq orders.orders",
+                   "tally explain-access clerk@north orders.orders A17"});
   explain.argument("ACCOUNT", options->account, "account@node");
   explain.argument("TABLE", options->table, "contract.table");
   explain.optional_argument("KEY", options->key, "A row's key, its parts separated by commas");

@@ -498,8 +498,9 @@ void add_periods(command& group) {
   const auto agreed = std::make_shared<settle_options>();
   auto& confirm = group.add(
       "confirm",
-      "Confirm the statement with another node, in the name of one's own: the revision that is "
-      "named,\nor the present one, which is shown. It is refused if the statement is another "
+      "Confirm the statement with another node, in the name of one's own.\nThe revision that "
+      "is "
+      "named, or the present one, which is shown. It is refused if the statement is another "
       "one by then.",
       {"tally settle confirm 2026-11 coop --revision 17",
        "tally settle confirm 2026-11 hq --node coop"});

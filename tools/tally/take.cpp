@@ -27,8 +27,8 @@ void add_take(command& program) {
   const auto options = std::make_shared<take_options>();
   auto& take = program.add(
       "take",
-      "Take what was distributed to a node, one JSON object a line, and say on the chain that "
-      "it was\nhanded over. With --to FILE nothing is lost and nothing is written twice, "
+      "Take what was distributed to a node, one JSON object a line.\nThe chain is told that it "
+      "was handed over. With --to FILE nothing is lost and nothing is written twice, "
       "whatever is ended when;\nwithout it, what was printed but not acknowledged comes again.",
       {"tally take --node coop --to inbox.ndjson --follow",
        "tally take --node coop --table orders.orders"});
