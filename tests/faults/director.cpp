@@ -9,7 +9,6 @@ using std::chrono::microseconds;
 
 constexpr std::int64_t look_every_us = 50'000;
 constexpr std::int64_t slow_commit_us = 600'000;
-constexpr std::int64_t quiet_for_us = 3'000'000;
 /// Views and blocks that a node may hold at once: a few hundred are usual after a long
 /// partition.
 constexpr std::size_t most_held = 4096;
@@ -164,10 +163,9 @@ void director::set_lines(const act& x) {
   for (const auto& [each, was] : before)
     stage_->set_line(each.first, each.second, as_staged(x.quality));
   later(x.lasting, [this, before] {
-    for (const auto& [each, was] : before) {
-      lines_[each] = was;
+    restore_lines(lines_, before);
+    for (const auto& [each, was] : before)
       stage_->set_line(each.first, each.second, as_staged(was));
-    }
   });
 }
 
@@ -266,8 +264,8 @@ std::vector<std::uint16_t> director::honest_running() const {
 }
 
 void director::expect(verb what, duration within) {
-  expectation x{what, stage_->now_us(), within.count(), 0};
-  for (const auto each : honest_running())
+  expectation x{what, stage_->now_us(), within.count(), honest_running(), 0};
+  for (const auto each : x.who)
     x.height = std::max(x.height, stage_->disk(each).ledger().size());
   look_for(x);
 }
@@ -285,17 +283,24 @@ void director::look_for(const expectation& x) {
 
 std::string director::why_not(const expectation& x) const {
   if (x.what == verb::quiet) return why_not_quiet();
-  for (const auto each : honest_running())
+  for (const auto each : x.who) {
+    const auto node = "n" + std::to_string(each + 1);
+    if (!stage_->running(each) || stage_->stopped(each)) return node + " does not run";
     if (const auto height = stage_->disk(each).ledger().size(); height < x.height)
-      return "n" + std::to_string(each + 1) + " is at height " + std::to_string(height - 1)
-             + ", and not at " + std::to_string(x.height - 1);
+      return node + " is at height " + std::to_string(height - 1) + ", and not at "
+             + std::to_string(x.height - 1);
+  }
   return {};
 }
 
 std::string director::why_not_quiet() const {
-  for (const auto each : honest_running())
-    if (stage_->now_us() - stage_->last_activity_us(each) < quiet_for_us)
-      return "n" + std::to_string(each + 1) + " still " + stage_->last_deed(each);
+  for (const auto each : honest_running()) {
+    const auto node = "n" + std::to_string(each + 1);
+    if (const auto state = stage_->look(each); state.pending)
+      return node + " is pending: " + state.waiting_for;
+    if (stage_->now_us() - stage_->last_activity_us(each) < sim::settle_us)
+      return node + " still " + stage_->last_deed(each);
+  }
   return {};
 }
 

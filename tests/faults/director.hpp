@@ -31,7 +31,8 @@ private:
   struct expectation {
     verb what{}; ///< converged or quiet
     std::int64_t since_us = 0, within_us = 0;
-    std::size_t height = 0; ///< of the foremost ledger, then
+    some_nodes who;         ///< honest, and ran then
+    std::size_t height = 0; ///< of the foremost ledger of theirs, then
   };
 
   void begin(simulation::stage& on);

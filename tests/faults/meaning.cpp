@@ -63,4 +63,9 @@ known_lines set_lines(known_lines& all, const some_nodes& some, const some_nodes
   return before;
 }
 
+void restore_lines(known_lines& all, const known_lines& before) {
+  for (const auto& [each, was] : before)
+    all[each] = was;
+}
+
 } // namespace tallymesh::faults

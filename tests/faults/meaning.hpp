@@ -32,5 +32,7 @@ using known_lines = std::map<way, std::optional<line_quality>>;
 /// Sets the lines between two sets of nodes, both ways; returns what they were, each once.
 known_lines set_lines(known_lines& all, const some_nodes& some, const some_nodes& others,
                       const line_quality& how);
+/// Sets them back to what they were.
+void restore_lines(known_lines& all, const known_lines& before);
 
 } // namespace tallymesh::faults

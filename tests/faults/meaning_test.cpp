@@ -72,4 +72,10 @@ BOOST_AUTO_TEST_CASE(a_line_that_was_set_for_a_while_is_then_as_it_was_before) {
     BOOST_TEST(lines.at(each)->lost_ppm == lost.lost_ppm);
   }
   BOOST_TEST(lines.at({0, 2})->lost_ppm == 0u);
+  restore_lines(lines, before);
+  for (const auto& [each, now] : lines) {
+    BOOST_TEST_REQUIRE(now.has_value());
+    BOOST_TEST((now->least_delay == slow.least_delay));
+    BOOST_TEST(now->lost_ppm == 0u);
+  }
 }

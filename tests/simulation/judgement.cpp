@@ -8,7 +8,6 @@ namespace tallymesh::simulation {
 
 constexpr std::int64_t look_every_us = 100'000;
 constexpr std::int64_t deadline_us = 900'000'000; ///< for all to be final, after healing
-constexpr std::int64_t settle_us = 3'000'000; ///< without activity, before silence is watched
 /// The same while a lane is known to be forked: longer than the proof is held back (4 s) and
 /// the next `have`, which asks for it, may take (2 s).
 constexpr std::int64_t settle_with_fork_us = 7'000'000;

@@ -11,6 +11,9 @@
 
 namespace tallymesh::simulation {
 
+/// How long nothing is done before it counts as silence.
+inline constexpr std::int64_t settle_us = 3'000'000;
+
 struct incoming {
   node_index from = 0;
   parcel_ptr what;

@@ -435,10 +435,9 @@ void real_run::set_lines(const act& x) {
     mesh_->wires().set(each.first, each.second, x.quality);
   later(x.lasting, [this, before] {
     constexpr line_quality good{duration(0), duration(0), 0, 0, 0};
-    for (const auto& [each, was] : before) {
-      lines_[each] = was;
+    restore_lines(lines_, before);
+    for (const auto& [each, was] : before)
       mesh_->wires().set(each.first, each.second, was.value_or(good));
-    }
   });
 }
 
