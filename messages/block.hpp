@@ -77,7 +77,7 @@ struct certificate {
   auto operator<=>(const certificate&) const = default;
 };
 
-/// n nodes of an epoch, and what follows from n (DESIGN S0).
+/// n nodes of an epoch, and what follows from n (rule S0).
 struct validator_set {
   std::uint32_t epoch = 0;
   std::uint16_t size = 0;              ///< n

@@ -1,5 +1,5 @@
-// An operation: what a client wants done, as it travels and stays on the chain (DESIGN: an
-// operation's life). Value types; any thread.
+// An operation: what a client wants done, as it travels and stays on the chain (ARCHITECTURE.md
+// tells its life). Value types; any thread.
 #pragma once
 
 #include "messages/digest.hpp"

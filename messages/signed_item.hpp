@@ -1,5 +1,5 @@
 // Everything a node signs has one form, so that two contradicting signatures of one node can be
-// kept as evidence whatever they are (DESIGN S0, S18):
+// kept as evidence whatever they are (rules S0, S18):
 //   "tallymesh" | chain | epoch | kind | signer | position | digest
 // Value types; any thread.
 #pragma once

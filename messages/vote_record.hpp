@@ -1,4 +1,4 @@
-// What a node must not forget of its own part in agreement (DESIGN S15, S16): consensus makes
+// What a node must not forget of its own part in agreement (rules S15, S16): consensus makes
 // these records, the vote log keeps them. Value types; any thread.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The bodies of batches, which blocks name and never carry. Written before a batch is sent and
-// before `have` covers it (DESIGN S15). Owned by the mempool actor, read by whoever executes or
+// before `have` covers it (rule S15). Owned by the mempool actor, read by whoever executes or
 // answers a fetch. Threads: any, one write at a time.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What a node must not forget (DESIGN S15, S16): its own votes and proposals, the blocks it
+// What a node must not forget (rules S15, S16): its own votes and proposals, the blocks it
 // voted for, and the certificates it acted on. Owned by the consensus actor. Threads: any, one
 // write at a time.
 #pragma once

@@ -1,5 +1,5 @@
 // The ledger writer: puts executed blocks on stable storage, as many as wait in one
-// transaction, and only then tells everyone (DESIGN S10, S15): consensus may prune, the mempool
+// transaction, and only then tells everyone (rules S10, S15): consensus may prune, the mempool
 // forgets, clients get their receipts. Owned by the node's supervisor; detached, because it
 // waits for the disk.
 #pragma once

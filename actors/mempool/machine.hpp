@@ -1,4 +1,4 @@
-// The mempool: collects operations into batches, keeps the lanes of all nodes (DESIGN S1),
+// The mempool: collects operations into batches, keeps the lanes of all nodes (rule S1),
 // knows which batches are stored here and available at a quorum, and fetches what is missing.
 // Pure: events in, effects out, in the order that they must be carried out; a `persist` comes
 // before everything that depends on it (S15). Owned by the mempool actor, and by the simulator.

@@ -1,4 +1,5 @@
 // `tally bench load` and `tally bench latency`.
+#include "tools/tally/contract_files.hpp"
 #include "tools/tally/loader.hpp"
 #include "tools/tally/output.hpp"
 #include "tools/tally/processes.hpp"
@@ -226,6 +227,19 @@ std::string free_text_field(const json::value& table) {
   return {};
 }
 
+/// Whether the contract lets anybody store there: most tables of orders and the like change by
+/// actions only.
+result<bool> is_for_storing(http_client& client, const table_name& table) {
+  const auto held = get_json(client, "/v1/contracts/" + url_encoded(table.contract));
+  if (!held) return held.error();
+  if (const auto* inside = member(*held, "builtin"); inside == nullptr || *inside == true)
+    return false;
+  const auto contract = check_contract(text_at(*held, "source"), table.contract);
+  if (!contract) return contract.error();
+  const auto* found = contract->find_table(table.table);
+  return found != nullptr && !found->storers.empty();
+}
+
 /// Of the first table, or the one that is named, which holds rows with a text to change.
 result<samples> rows_of_mesh(const latency_options& options, http_client& client) {
   const auto tables = get_json(client, "/v1/tables");
@@ -235,6 +249,11 @@ result<samples> rows_of_mesh(const latency_options& options, http_client& client
     if ((!options.table.empty() && options.table != out.table) || out.changed_field.empty()
         || number_at(each, "records") == 0)
       continue;
+    const auto name = table_name::from_text(out.table);
+    if (!name) return name.error();
+    const auto fits = options.table.empty() ? is_for_storing(client, *name) : true;
+    if (!fits) return fits.error();
+    if (!*fits) continue;
     const auto rows =
         get_json(client, "/v1/tables/" + url_encoded(out.table) + "/rows?limit=100");
     if (!rows) return rows.error();
