@@ -116,6 +116,7 @@ void flush(self_ptr self) {
   for (auto& each : effects)
     carry_out(self, each);
   state.context->board.set(state.machine->look());
+  state.context->evidence->flush(std::chrono::steady_clock::now());
 }
 
 template <class What>

@@ -312,18 +312,8 @@ value_map contracts(const node::context& context) {
 value_map evidence(const node::context& context, std::int64_t limit) {
   constexpr std::int64_t most = 100;
   const auto wanted = static_cast<std::size_t>(std::clamp<std::int64_t>(limit, 1, most));
-  const auto file = context.config.data_directory / "evidence.log";
-  std::deque<std::string> lines;
-  {
-    const std::lock_guard guard(context.evidence_file);
-    std::ifstream in(file);
-    for (std::string line; std::getline(in, line);) {
-      lines.push_back(line);
-      if (lines.size() > wanted) lines.pop_front();
-    }
-  }
   value_list list;
-  for (const auto& line : lines) {
+  for (const auto& line : context.evidence->newest(wanted)) {
     const auto blank = line.find(' ');
     const auto raw = from_hex(line.substr(std::min(blank + 1, line.size())));
     const auto read = raw ? decode<tallymesh::evidence>(*raw)
@@ -341,7 +331,7 @@ value_map evidence(const node::context& context, std::int64_t limit) {
   const auto board = context.board.look();
   value_map out;
   put(out, "seen", number(board.consensus.evidence + board.mempool.evidence));
-  put(out, "file", file.string());
+  put(out, "file", context.evidence->file().string());
   put(out, "evidence", std::move(list));
   return out;
 }

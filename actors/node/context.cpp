@@ -154,16 +154,8 @@ static result<contract_executor::machine> make_executor(const configs::genesis& 
 }
 
 void keep_evidence(const context& context, const evidence& x) {
-  // A flood of evidence must not fill the disk.
-  constexpr std::size_t most_bytes = 4 * 1024 * 1024;
   const auto& culprit = context.genesis().nodes[x.first.signer].name;
-  spdlog::warn("evidence: node {} signed {} and {} that contradict each other at {}", culprit,
-               to_string(x.first.kind), to_string(x.second.kind), x.first.position);
-  const auto file = context.config.data_directory / "evidence.log";
-  const std::lock_guard guard(context.evidence_file);
-  std::error_code absent;
-  if (std::filesystem::file_size(file, absent) > most_bytes && !absent) return;
-  std::ofstream(file, std::ios::app) << culprit << ' ' << to_hex(encode(x)) << '\n';
+  context.evidence->keep(std::chrono::steady_clock::now(), culprit, x);
 }
 
 /// Beside the key, not in the data directory: a node whose data was wiped must still know that
@@ -251,6 +243,9 @@ result<std::shared_ptr<context>> open_context(configs::node_config config,
   std::vector<public_key> vote_keys;
   for (const auto& each : mesh.nodes)
     vote_keys.push_back(each.vote_key);
+  auto evidence =
+      std::make_unique<evidence_log>(config.data_directory / "evidence.log",
+                                     [](const std::string& line) { spdlog::warn(line); });
   const auto self = config.self; // taken before `config` is moved from
   auto admitted = config.operators;
   const auto size = mesh.nodes.size();
@@ -264,6 +259,7 @@ result<std::shared_ptr<context>> open_context(configs::node_config config,
                   std::move(*ledger),
                   std::move(*batches),
                   votes ? std::move(*votes) : nullptr,
+                  std::move(evidence),
                   status_board(size),
                   {},
                   now().wall_ms,

@@ -8,6 +8,7 @@
 #include "actors/gateway/status.hpp"
 #include "actors/mempool/machine.hpp"
 #include "actors/node/children.hpp"
+#include "actors/node/evidence_log.hpp"
 #include "configs/node_config.hpp"
 #include "configs/tokens.hpp"
 #include "storage/batch_store.hpp"
@@ -100,11 +101,11 @@ struct context {
   std::unique_ptr<storage::batch_store> batches;
   std::unique_ptr<storage::vote_log>
       votes; ///< none: missing or damaged, the node observes only (S16)
+  std::unique_ptr<evidence_log> evidence;
   mutable status_board board;
   mutable contract_board in_force;
   std::int64_t started_ms = 0; ///< since 1970
   mutable operators admitted;
-  mutable std::mutex evidence_file;
   mutable child_board children;
   mutable std::deque<std::int64_t> operators_restarts_ms{}; ///< the introspector's, however
                                                             ///< often it is started again
@@ -123,8 +124,7 @@ using start_listener = std::function<void(const std::string& line)>;
 result<std::shared_ptr<context>> open_context(configs::node_config config,
                                               const start_listener& held_up = {});
 
-/// S18: logs an alarm and keeps both signed items in evidence.log, a line each, which a person
-/// and a court can read. Nobody is excluded for it. Any thread.
+/// S18: into the node's evidence log, under the name of who signed both. Any thread.
 void keep_evidence(const context& context, const evidence& x);
 
 /// Steady and wall clock as machines want them.

@@ -8,7 +8,7 @@
 #include "actors/peer_link/framing.hpp"
 #include "actors/peer_link/links.hpp"
 #include "actors/peer_link/peer_handle.hpp"
-#include "actors/peer_link/refusal_log.hpp"
+#include "actors/peer_link/sparing_log.hpp"
 #include "actors/peer_link/tls_session.hpp"
 
 #include <caf/io/broker.hpp>
@@ -171,7 +171,7 @@ private:
   std::map<std::int64_t, std::unique_ptr<connection>> connections_; ///< by handle id
   std::uint64_t last_serial_ = 0;
   caf::actor resolver_;
-  refusal_log log_;
+  sparing_log log_;
   steady_clock::time_point now_, last_tick_; ///< now_: when the message in hand began
   std::minstd_rand jitter_;
   bool stopping_ = false;

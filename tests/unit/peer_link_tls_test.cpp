@@ -2,7 +2,7 @@
 // two bounds on memory, and the log's limit.
 #include "actors/peer_link/framing.hpp"
 #include "actors/peer_link/queues.hpp"
-#include "actors/peer_link/refusal_log.hpp"
+#include "actors/peer_link/sparing_log.hpp"
 #include "actors/peer_link/tls_session.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -346,8 +346,8 @@ BOOST_AUTO_TEST_CASE(a_pause_always_ends_however_threads_interleave) {
 
 BOOST_AUTO_TEST_CASE(a_refusal_is_logged_once_a_minute_with_a_count) {
   std::vector<std::string> lines;
-  refusal_log log{std::chrono::minutes{1}, [&](const std::string& x) { lines.push_back(x); }};
-  const refusal_log::time_point start{};
+  sparing_log log{std::chrono::minutes{1}, [&](const std::string& x) { lines.push_back(x); }};
+  const sparing_log::time_point start{};
   for (int i = 0; i < 1000; ++i)
     log.note(start, "not TLS", "10.0.0.1", "refused");
   log.note(start, "not TLS", "10.0.0.2", "other");
@@ -364,10 +364,10 @@ BOOST_AUTO_TEST_CASE(a_refusal_is_logged_once_a_minute_with_a_count) {
 
 BOOST_AUTO_TEST_CASE(many_addresses_cannot_flood_the_log) {
   int lines = 0;
-  refusal_log log{std::chrono::minutes{1}, [&](const std::string&) { ++lines; }};
+  sparing_log log{std::chrono::minutes{1}, [&](const std::string&) { ++lines; }};
   for (int i = 0; i < 100'000; ++i)
     log.note({}, "not TLS", std::to_string(i), "refused");
-  BOOST_TEST(lines <= static_cast<int>(refusal_log::max_entries) + 1);
+  BOOST_TEST(lines <= static_cast<int>(sparing_log::max_entries) + 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,8 +1,8 @@
-#include "actors/peer_link/refusal_log.hpp"
+#include "actors/peer_link/sparing_log.hpp"
 
 namespace tallymesh::peer_link {
 
-void refusal_log::note(time_point now, const std::string& kind, const std::string& from,
+void sparing_log::note(time_point now, const std::string& kind, const std::string& from,
                        const std::string& line) {
   auto key = std::pair{kind, from};
   // More addresses than anyone can read: from here on they share a line a kind.
@@ -16,7 +16,7 @@ void refusal_log::note(time_point now, const std::string& kind, const std::strin
   }
 }
 
-void refusal_log::flush(time_point now) {
+void sparing_log::flush(time_point now) {
   for (auto i = entries_.begin(); i != entries_.end();) {
     auto& x = i->second;
     if (now - x.told < every_) {

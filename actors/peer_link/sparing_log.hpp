@@ -1,6 +1,6 @@
-// Keeps refusals from flooding the log: each kind, of each remote address, is told at once the
-// first time, then at most once a minute with a count. Bounded however many addresses there
-// are. Owned by the peer links actor; its thread only. Time comes from outside.
+// Keeps what others do from flooding the log: each kind, from each of them, is told at once the
+// first time, then at most once a minute with a count. Bounded however many they are. Refusals
+// are told so, and evidence. One thread at a time; time comes from outside.
 #pragma once
 
 #include <chrono>
@@ -10,14 +10,14 @@
 
 namespace tallymesh::peer_link {
 
-class refusal_log {
+class sparing_log {
 public:
   using time_point = std::chrono::steady_clock::time_point;
   using writer = std::function<void(const std::string& line)>;
 
   static constexpr std::size_t max_entries = 1024;
 
-  refusal_log(std::chrono::milliseconds every, writer write)
+  sparing_log(std::chrono::milliseconds every, writer write)
       : every_(every), write_(std::move(write)) {}
 
   /// `kind` and `from` name what is limited; `line` is the whole line to write.
