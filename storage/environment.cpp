@@ -53,13 +53,15 @@ errc code_for(int code) {
   }
 }
 
+bool means_full(int code) { return code == ENOSPC || code == EDQUOT || code == EFBIG; }
+
 std::string text_for(int code) {
-  if (code == ENOSPC || code == EDQUOT) return "the disk is full; make room, then start again";
+  if (means_full(code))
+    return "the disk is full (" + std::string(std::strerror(code))
+           + "); make room, then start again";
   if (code == MDB_INVALID) return "the file is damaged or not a store";
   return mdb_strerror(code);
 }
-
-bool means_full(int code) { return code == ENOSPC || code == EDQUOT || code == EFBIG; }
 
 /// LMDB tells a write that was cut short as an input/output error, so the disk is asked again.
 bool takes_no_more(const std::filesystem::path& file) {

@@ -251,6 +251,26 @@ BOOST_AUTO_TEST_CASE(a_disk_without_room_is_a_storage_error_and_nothing_of_the_w
       !*(*store)->read([](const auto& t) { return t.get(0, as_bytes("lost")).has_value(); }));
 }
 
+BOOST_AUTO_TEST_CASE(a_full_disk_is_named_whatever_the_system_calls_it) {
+  const temporary_directory home;
+  require_ok(environment::open(home / "store", plain_store()));
+  const auto child = ::fork();
+  if (child == 0) {
+    auto store = environment::open(home / "store", plain_store());
+    const rlimit limit{8192, 8192}; // the two pages that every commit ends with
+    std::signal(SIGXFSZ, SIG_IGN);
+    if (!store || ::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(1);
+    const auto failed =
+        (*store)->write([](auto& t) { t.put(0, as_bytes("lost"), as_bytes("1")); });
+    const bool named =
+        !failed && failed.error().context.find("the disk is full") != std::string::npos;
+    ::_exit(named ? 0 : 2);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+}
+
 // --- kill -9
 
 /// Runs `work` in a child, which reports each number it has made durable, and kills it in the
