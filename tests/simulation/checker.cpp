@@ -1,5 +1,7 @@
 #include "tests/simulation/checker.hpp"
 
+#include <algorithm>
+
 namespace tallymesh::simulation {
 
 checker::checker(const options& what, const validator_set& nodes, const credentials& any_keys,
@@ -63,6 +65,8 @@ void checker::promise(node_index node, const signed_item& item) {
            "notarize and finalize of different blocks: " + describe(item));
   else if (x.proposed && !before.proposed && x.nullified)
     report(node, "no double vote", "a proposal in a view that it gave up: " + describe(item));
+  else if (x.notarized && !before.notarized && x.nullified)
+    report(node, "no double vote", "notarize in a view that it gave up: " + describe(item));
 }
 
 void checker::store(node_index node, const signed_item& item) {
@@ -231,8 +235,7 @@ void checker::told(node_index node, const decltype(mempool::event::what)& what,
   if (const auto* done = std::get_if<mempool::cut_finalized>(&what))
     self.final_cut = extend(std::move(self.final_cut), done->cut);
   if (const auto* heard = std::get_if<mempool::received>(&what))
-    if (const auto* said = std::get_if<batch_message>(&heard->message))
-      witnesses_[node].received(*said, self.final_cut, block_payload_bytes_, disk);
+    witnesses_[node].received(*heard, self.final_cut, block_payload_bytes_, disk, now_ms_);
 }
 
 void checker::resolved(node_index node, const std::vector<mempool::effect>& effects) {
@@ -353,7 +356,7 @@ void checker::check_batches_stored(node_index node, const vote& x, const model_d
 /// results are judged by what the node itself had, elsewhere.
 void checker::check_valid(node_index node, const digest& what, const model_disk& disk) {
   const auto found = blocks_.find(what);
-  if (found == blocks_.end() || !nodes_[node].judged.insert(what).second) return;
+  if (found == blocks_.end() || nodes_[node].judged.contains(what)) return;
   const auto& x = found->second->content;
   const auto complain = [&](const std::string& why) {
     report(node, "valid blocks only", describe(x) + " " + why);
@@ -369,10 +372,15 @@ void checker::check_valid(node_index node, const digest& what, const model_disk&
         || !keys_.check(each.second))
       return complain("slanders n" + std::to_string(each.first.signer));
   const auto* below = cut_after(x.parent);
-  const auto why = below ? why_cut_is_invalid(x, *below, disk) : "on a parent never seen";
-  if (!why.empty()) complain(why);
+  if (!below) return complain("on a parent never seen");
+  if (const auto why = why_cut_is_invalid(x, *below, disk); !why.empty()) return complain(why);
+  const bool whole = std::ranges::all_of(x.cut, [&](const lane_tip& tip) {
+    return disk.holds_chain(tip, (*below)[tip.lane].seq);
+  });
+  if (whole) nodes_[node].judged.insert(what); // or it is judged again, by what came meanwhile
 }
 
+/// As far as the batches are there: of others check_batches_stored complains.
 std::string checker::why_cut_is_invalid(const block& x, const full_cut& below,
                                         const model_disk& disk) const {
   std::uint64_t batches = 0, bytes = 0;
@@ -383,13 +391,13 @@ std::string checker::why_cut_is_invalid(const block& x, const full_cut& below,
     batches += tip.seq - base.seq;
     if (batches > block_batches_) return "orders too many batches";
     auto at = tip.batch;
-    for (auto seq = tip.seq; seq > base.seq; --seq) {
-      const auto* held = disk.find(at);
-      if (!held) return {}; // of which check_batches_stored complains
+    auto seq = tip.seq;
+    for (const batch_ptr* held; seq > base.seq && (held = disk.find(at)); --seq) {
       bytes += (*held)->full_bytes;
       at = (*held)->content.parent;
     }
-    if (at != base.batch) return describe(tip) + " does not descend from " + describe(base);
+    if (seq == base.seq && at != base.batch)
+      return describe(tip) + " does not descend from " + describe(base);
   }
   return bytes > block_payload_bytes_ ? "orders too many bytes" : "";
 }

@@ -8,6 +8,9 @@ namespace {
 
 /// A link with more is not heard; this counts some that the node does not look at.
 constexpr std::uint64_t tolerated_bad_signatures = 7;
+/// The mempool checks no more of a link that brought so many in that time.
+constexpr std::size_t tolerated_forgeries = 8;
+constexpr std::int64_t forgery_window_ms = 100;
 constexpr std::uint64_t least_lane_window = 64; ///< places of a lane that every node listens to
 
 } // namespace
@@ -77,26 +80,52 @@ void witness::show(const signed_item& x) {
   known.push_back(x);
 }
 
+/// Before `x`, which is counted for those that follow. A node may not have looked at some.
+std::size_t witness::forged_lately(const mempool::received& x, std::int64_t now_ms) {
+  auto& lately = forged_ms_[x.from];
+  std::erase_if(lately, [&](auto at_ms) { return now_ms - at_ms >= forgery_window_ms; });
+  const auto before = lately.size();
+  const auto look_at = [&](const signed_item& each) {
+    if (!keys_.check(each)) lately.push_back(now_ms);
+  };
+  if (const auto* said = std::get_if<batch_message>(&x.message)) look_at(said->batch->as_item());
+  if (const auto* answer = std::get_if<fetched_batches>(&x.message))
+    for (const auto& each : answer->batches)
+      look_at(each->as_item());
+  if (const auto* proof = std::get_if<fork_evidence>(&x.message)) {
+    look_at(proof->what.first);
+    look_at(proof->what.second);
+  }
+  return before;
+}
+
+void witness::received(const mempool::received& x, const full_cut& final_cut,
+                       std::size_t most_bytes, const model_disk& disk, std::int64_t now_ms) {
+  if (forged_lately(x, now_ms) >= tolerated_forgeries) return;
+  if (const auto* said = std::get_if<batch_message>(&x.message))
+    show(said->batch, final_cut, most_bytes, disk);
+}
+
 /// Beside a batch that the node has stored, and that descends from what is final.
-void witness::received(const batch_message& x, const full_cut& final_cut,
-                       std::size_t most_bytes, const model_disk& disk) {
-  const auto& content = x.batch->content;
+void witness::show(const batch_ptr& x, const full_cut& final_cut, std::size_t most_bytes,
+                   const model_disk& disk) {
+  const auto& content = x->content;
   if (content.lane >= nodes_.size || content.epoch != nodes_.epoch
-      || x.batch->full_bytes > most_bytes)
+      || x->full_bytes > most_bytes)
     return;
   const auto& base = final_cut[content.lane];
   if (content.seq <= base.seq || content.seq > base.seq + least_lane_window
-      || disk.find(x.batch->id))
+      || disk.find(x->id))
     return;
   const auto rivals = disk.at_place(content.lane, content.seq);
-  if (rivals.size() != 1 || !keys_.check(x.batch->as_item())) return;
+  if (rivals.size() != 1 || !keys_.check(x->as_item())) return;
   auto below = rivals.front()->content.parent;
   for (auto seq = content.seq - 1; seq > base.seq; --seq) {
     const auto* held = disk.find(below);
     if (!held) return;
     below = (*held)->content.parent;
   }
-  if (below == base.batch) due_.push_back({rivals.front()->as_item(), x.batch->as_item()});
+  if (below == base.batch) due_.push_back({rivals.front()->as_item(), x->as_item()});
 }
 
 std::optional<evidence> witness::unreported(const std::function<view_number()>& final_view) {
@@ -114,6 +143,7 @@ void witness::forget() {
   observed_.clear();
   due_.clear();
   bad_signatures_.clear();
+  forged_ms_.clear();
 }
 
 } // namespace tallymesh::simulation

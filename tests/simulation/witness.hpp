@@ -32,8 +32,8 @@ public:
     shown_[place_of(proposal)].push_back(proposal);
   }
   /// `final_cut` as the node's mempool was told.
-  void received(const batch_message& x, const full_cut& final_cut, std::size_t most_bytes,
-                const model_disk& disk);
+  void received(const mempool::received& x, const full_cut& final_cut, std::size_t most_bytes,
+                const model_disk& disk, std::int64_t now_ms);
   void observed(const evidence& what) { observed_.insert(offence_of(what)); }
   /// What the last event showed and its handling did not report. `final_view` is that of the
   /// node by now.
@@ -45,6 +45,9 @@ private:
   using place = std::pair<std::uint64_t, node_index>;
   static place place_of(const signed_item& x) { return {x.position, x.signer}; }
   bool vouched(node_index from, bool good);
+  std::size_t forged_lately(const mempool::received& x, std::int64_t now_ms);
+  void show(const batch_ptr& x, const full_cut& final_cut, std::size_t most_bytes,
+            const model_disk& disk);
   void show(const signed_item& x);
   bool in_window(view_number view, view_number final_view) const;
   bool is_by_its_leader(const block_ptr& x) const;
@@ -54,7 +57,9 @@ private:
   std::map<place, std::vector<signed_item>> shown_;
   std::set<offence> observed_;
   std::vector<evidence> due_; ///< by the last event
-  std::map<node_index, std::uint64_t> bad_signatures_;
+  std::map<node_index, std::uint64_t> bad_signatures_; ///< that agreement was shown
+  /// When its mempool was shown one, of late. A new link changes nothing, as in the mempool.
+  std::map<node_index, std::vector<std::int64_t>> forged_ms_;
 };
 
 } // namespace tallymesh::simulation
