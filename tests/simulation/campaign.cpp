@@ -12,6 +12,7 @@ void add(campaign_outcome& sum, const outcome& one) {
   sum.blocks += one.blocks;
   sum.events += one.events;
   sum.evidence += one.evidence;
+  sum.halts += one.halts;
   sum.virtual_ms += one.virtual_ms;
   sum.faults += one.faults_total();
   sum.violations += one.violations.empty() ? 0 : 1;

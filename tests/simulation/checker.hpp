@@ -55,6 +55,8 @@ public:
   void report(int node, std::string rule, std::string text);
   bool failed() const { return !found_.empty(); }
   const std::vector<violation>& found() const { return found_; }
+  /// Nodes that halted because they must (S10).
+  std::uint64_t halts_at_contradictions() const { return halts_at_contradictions_; }
   void set_time(std::int64_t now_ms) { now_ms_ = now_ms; }
 
 private:
@@ -138,6 +140,7 @@ private:
   std::unordered_map<digest, block_ptr, digest_hash> blocks_;
   std::unordered_map<digest, full_cut, digest_hash> cuts_;
   std::vector<violation> found_;
+  std::uint64_t halts_at_contradictions_ = 0;
 };
 
 } // namespace tallymesh::simulation

@@ -118,6 +118,7 @@ struct outcome {
   std::int64_t virtual_ms = 0;
   std::uint64_t events = 0, operations = 0, blocks = 0, batches = 0;
   std::uint64_t evidence = 0; ///< contradictions that final blocks carry
+  std::uint64_t halts = 0; ///< nodes that stopped at what more than f traitors made of a view
   std::array<std::uint64_t, fault_count> faults{};
   std::vector<violation> violations; ///< the first; a run ends there
   std::uint64_t trace_digest = 0;
@@ -139,7 +140,7 @@ struct campaign {
 };
 struct campaign_outcome {
   std::uint64_t seeds = 0, operations = 0, blocks = 0, events = 0, faults = 0, violations = 0;
-  std::uint64_t evidence = 0;
+  std::uint64_t evidence = 0, halts = 0;
   std::int64_t virtual_ms = 0;
   std::array<std::uint64_t, fault_count> by_fault{};
   std::optional<outcome> first_failure; ///< of the lowest seed that failed

@@ -88,7 +88,8 @@ std::size_t witness::forged_lately(const mempool::received& x, std::int64_t now_
   const auto look_at = [&](const signed_item& each) {
     if (!keys_.check(each)) lately.push_back(now_ms);
   };
-  if (const auto* said = std::get_if<batch_message>(&x.message)) look_at(said->batch->as_item());
+  if (const auto* said = std::get_if<batch_message>(&x.message))
+    look_at(said->batch->as_item());
   if (const auto* answer = std::get_if<fetched_batches>(&x.message))
     for (const auto& each : answer->batches)
       look_at(each->as_item());
@@ -114,8 +115,7 @@ void witness::show(const batch_ptr& x, const full_cut& final_cut, std::size_t mo
       || x->full_bytes > most_bytes)
     return;
   const auto& base = final_cut[content.lane];
-  if (content.seq <= base.seq || content.seq > base.seq + least_lane_window
-      || disk.find(x->id))
+  if (content.seq <= base.seq || content.seq > base.seq + least_lane_window || disk.find(x->id))
     return;
   const auto rivals = disk.at_place(content.lane, content.seq);
   if (rivals.size() != 1 || !keys_.check(x->as_item())) return;

@@ -56,7 +56,7 @@ private:
   const credentials& keys_;
   std::map<place, std::vector<signed_item>> shown_;
   std::set<offence> observed_;
-  std::vector<evidence> due_; ///< by the last event
+  std::vector<evidence> due_;                          ///< by the last event
   std::map<node_index, std::uint64_t> bad_signatures_; ///< that agreement was shown
   /// When its mempool was shown one, of late. A new link changes nothing, as in the mempool.
   std::map<node_index, std::vector<std::int64_t>> forged_ms_;

@@ -291,6 +291,7 @@ outcome world::run() {
 void world::end() {
   outcome_.virtual_ms = now_ms();
   outcome_.violations = checker_.found();
+  outcome_.halts = checker_.halts_at_contradictions();
   for (const auto& each : processes_)
     if (each->honest()) {
       std::uint64_t evidence = 0;
