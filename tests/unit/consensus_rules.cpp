@@ -243,6 +243,17 @@ BOOST_AUTO_TEST_CASE(s7_a_good_proposal_is_notarized_once_its_batches_are_stored
   BOOST_TEST(node.effects<observed>().size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(s7_2_only_the_first_proposal_of_a_view_gets_a_vote) {
+  subject node(not_first_leader);
+  const auto first = block_after(node.genesis, 1, {tip_of(0, 1)});
+  node.hear(first_leader, proposal{first, {}});
+  node.propose(block_after(node.genesis, 1, {tip_of(1, 1)})); // whose batches are here
+  BOOST_TEST(!node.voted(item_kind::notarize));
+  node.tell(batches_ready{first->id});
+  BOOST_TEST_REQUIRE(node.said<vote>().size() == 1u);
+  BOOST_TEST((node.said<vote>()[0].what == first->id));
+}
+
 BOOST_AUTO_TEST_CASE(s7_2_a_proposal_that_the_leader_did_not_sign_is_nothing) {
   subject node(not_first_leader);
   const auto good = block_after(node.genesis, 1, {tip_of(0, 1)});

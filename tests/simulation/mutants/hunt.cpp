@@ -1,6 +1,6 @@
-// Looks for a seed that shows each mutant, and prints the list that mutants.txt is.
+// Looks for a seed that shows each mutant, and prints its line of mutants.txt.
 //
-//   hunt_mutants > mutants.txt
+//   hunt_mutants > found.txt
 //   hunt_mutants --seeds 20000 s7_5_gap s9_batches   # these only, and how far
 //   hunt_mutants --scripts --seeds 100 s12_reset     # in all scripts of tests/faults
 //   hunt_mutants far_apart.fault s12_reset           # in this one
@@ -101,8 +101,8 @@ void report(const rule_set& what, bool check_order, std::uint64_t seeds, const g
     looked_at += here.size();
     if (!where.scripts.empty()) break; // they say themselves who does what
   }
-  std::cout << "! " << to_string(what) << " open: not in " << looked_at << " x " << seeds
-            << " seeds" << (check_order ? "" : " with the order unchecked") << std::endl;
+  std::cout << "! " << to_string(what) << " open (not in " << looked_at << " x " << seeds
+            << " seeds" << (check_order ? "" : " with the order unchecked") << ")" << std::endl;
 }
 
 bool holds(const caught& x) {
@@ -166,7 +166,8 @@ int main(int count, char** words) try {
       << "# rule, nodes, seed, order|effect, the check that fails. Made by hunt_mutants; an\n"
          "# effect is found with the order of commits and sends unchecked. In place of the\n"
          "# nodes may stand a script of tests/faults, which says what befalls the mesh.\n"
-         "# After the seed may stand what attackers do that seeds do not draw otherwise.\n";
+         "# After the seed may stand what attackers do that seeds do not draw otherwise.\n"
+         "# `! rule open`: in no seed that was looked at.\n";
   for (const auto each : wanted) {
     report(each, true, seeds, where);
     if (to_string(each).starts_with("s15_")) report(each, false, seeds, where);

@@ -147,6 +147,13 @@ constexpr named_rule rules[] = {
     {rule::s18_votes_of_certificates, "s18_votes_of_certificates"},
 };
 
+constexpr bool as_declared() {
+  for (std::size_t i = 0; i < std::size(rules); ++i)
+    if (rules[i].what != static_cast<rule>(i + 1)) return false; // 0 is `none`
+  return std::size(rules) + 1 == rule_count;
+}
+static_assert(as_declared(), "each rule stands here once, in the order of rules.hpp");
+
 /// Of processor time, a seed: thousands of ordinary runs. A mutant may go round in circles.
 constexpr time_t longest_run_s = 5;
 
@@ -324,7 +331,8 @@ bool read_unseen(std::istream& words, mutant_list& list) {
   std::string mark, name, why, test;
   words >> mark >> name >> why;
   const auto what = words ? rule_named(name) : std::nullopt;
-  if (!what || (why == "unit" && !(words >> test))) return false;
+  if (!what || (why != "unit" && why != "open")) return false;
+  if (why == "unit" && !(words >> test)) return false;
   list.unseen.insert(*what);
   if (why == "unit") list.by_test.push_back({*what, test});
   return true;
@@ -371,7 +379,7 @@ mutant_list read_list(std::istream& from) {
     throw std::runtime_error("line " + std::to_string(number)
                              + ": wanted: rule nodes seed [strategies] order|effect check, or: "
                                "rule script FILE seed "
-                               "order|effect check, or: ! rule why, or: ! rule unit test");
+                               "order|effect check, or: ! rule open, or: ! rule unit test");
   }
   return list;
 }

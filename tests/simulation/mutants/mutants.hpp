@@ -62,7 +62,7 @@ struct shown_by_test {
   std::string test;
 };
 
-/// mutants.txt. A line `! rule why` is of a mutant that no seed shows.
+/// mutants.txt. A line `! rule open` is of a mutant that neither a seed nor a test shows.
 struct mutant_list {
   std::vector<caught> seen;
   std::vector<shown_by_test> by_test;

@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
+#include <sstream>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,12 +73,30 @@ BOOST_AUTO_TEST_CASE(what_no_seed_shows_a_unit_test_does) {
 
 BOOST_AUTO_TEST_CASE(every_rule_is_on_the_list) {
   auto listed = list().unseen;
+  std::set<std::pair<rule, bool>> hunted; // with the order checked, and without
   for (const auto& each : list().seen) {
     const auto rules = rules_of(each.where.without);
     if (rules.size() != 1) continue; // each of these has a line of its own
     BOOST_TEST(!list().unseen.contains(rules.front()), line_of(each) << ": seen and unseen");
     listed.insert(rules.front());
+    hunted.emplace(rules.front(), each.where.check_order);
   }
-  for (const auto& each : all_rules())
+  for (const auto& each : all_rules()) {
     BOOST_TEST(listed.contains(each.what), each.name << " is not listed");
+    if (!each.name.starts_with("s15_")) continue;
+    BOOST_TEST(hunted.contains({each.what, true}), each.name << " lacks an order");
+    BOOST_TEST(hunted.contains({each.what, false}), each.name << " lacks an effect");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_line_that_says_nothing_known_is_refused) {
+  for (const std::string line :
+       {"! s17_links unti consensus_rules/s17_links", "! s17_links unit", "! s17_links",
+        "! s17_link open", "s17_links 4 1 ordre certificates verify"}) {
+    std::istringstream alone(line);
+    BOOST_CHECK_THROW(read_list(alone), std::runtime_error);
+  }
+  std::istringstream known("! s17_links open (not in 15 x 20000 seeds)\n"
+                           "! s17_links unit consensus_rules/s17_links\n");
+  BOOST_TEST(read_list(known).by_test.size() == 1u);
 }

@@ -136,6 +136,9 @@ enum class rule : std::uint8_t {
   s18_votes_of_certificates,
 };
 
+constexpr std::size_t rule_count =
+    static_cast<std::size_t>(rule::s18_votes_of_certificates) + 1;
+
 /// Some of them: where one guard keeps what another does, only both together are missed.
 class rule_set {
 public:
@@ -151,7 +154,7 @@ public:
 private:
   static constexpr std::size_t place(rule x) { return static_cast<std::size_t>(x); }
   static constexpr std::uint64_t bit(rule x) { return std::uint64_t{1} << place(x) % 64; }
-  std::array<std::uint64_t, 2> words_{};
+  std::array<std::uint64_t, (rule_count + 63) / 64> words_{};
 };
 
 /// Of the whole process: set before machines run, and not while they do.
