@@ -126,7 +126,9 @@ private:
 
   surroundings home_;
   random_source chance_;
-  /// For falsify, forge and forgeries.cpp; shifts no other draw of a run without them.
+  /// For what rogues also do since seeds were first written down (falsify, forge), and for the
+  /// strategies beyond `all`: when they act and what they make. So it shifts no draw of
+  /// `chance_` in a run without them.
   random_source malice_;
   std::map<node_index, member> members_;
   bool active_ = true;

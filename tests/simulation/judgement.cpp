@@ -9,8 +9,8 @@ namespace tallymesh::simulation {
 constexpr std::int64_t look_every_us = 100'000;
 constexpr std::int64_t deadline_us = 900'000'000; ///< for all to be final, after healing
 /// The same while a lane is known to be forked: longer than the proof is held back (4 s) and
-/// the next `have`, which asks for it, may take (2 s).
-constexpr std::int64_t settle_with_fork_us = 7'000'000;
+/// the next `have`, which asks for it, may take (4 s).
+constexpr std::int64_t settle_with_fork_us = 9'000'000;
 constexpr std::int64_t watched_us = 10'000'000;
 /// A lie, or what was said before healing and came late, may be the last thing that is heard.
 /// By then its hearer has begun to ask or to answer, which is activity; or it never will.
