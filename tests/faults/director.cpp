@@ -9,6 +9,7 @@ using std::chrono::microseconds;
 
 constexpr std::int64_t look_every_us = 50'000;
 constexpr std::int64_t slow_commit_us = 600'000;
+constexpr duration restarted_after{300'000};
 /// Views and blocks that a node may hold at once: a few hundred are usual after a long
 /// partition.
 constexpr std::size_t most_held = 4096;
@@ -30,6 +31,9 @@ std::shared_ptr<const sim::direction> director::direction() {
 
 void director::begin(sim::stage& on) {
   stage_ = &on;
+  for (const auto& each : script_.statements)
+    if (each.does.what == verb::restore)
+      on.at(each.does.by.count(), [this, &each] { copy_disks(each.does); });
   for (const auto& each : acts_)
     on.at(each.when.count(), [this, &each] { carry_out(each); });
   for (const auto& each : script_.statements)
@@ -116,9 +120,11 @@ void director::apply(const act& x) {
   case verb::lose_vote_log:
     for (const auto each : whom) {
       stage_->lose_vote_log(each);
-      later(duration(300'000), [this, each] { stage_->start(each); });
+      later(restarted_after, [this, each] { stage_->start(each); });
     }
     return;
+  case verb::restore:
+    return restore(x, whom);
   case verb::kill_actor: // the core actors restart together, from storage; links too, here
     return kill(whom, duration(20'000));
   case verb::crash_at:
@@ -227,6 +233,20 @@ void director::flood(const act& x, const nodes& whom) {
                  [this, each] {
                    if (!stage_->healed()) hand_in(each, 256, false);
                  });
+}
+
+void director::copy_disks(const act& x) {
+  for (const auto each : resolve(x.sets.front()))
+    copies_.insert_or_assign({each, x.by}, stage_->copy_disk(each));
+}
+
+void director::restore(const act& x, const nodes& whom) {
+  for (const auto each : whom)
+    stage_->restore(each, copies_.at({each, x.by}));
+  later(x.lasting.value_or(restarted_after), [this, whom] {
+    for (const auto each : whom)
+      stage_->start(each);
+  });
 }
 
 void director::crash_at(const act& x, const nodes& whom) {

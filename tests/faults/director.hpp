@@ -58,6 +58,8 @@ private:
   std::string why_not(const expectation& x) const;
   std::string why_not_quiet() const;
   void before_healing();
+  void copy_disks(const act& x);
+  void restore(const act& x, const nodes& whom);
 
   void hand_in(std::uint16_t node, std::uint64_t size_bytes, bool remembered);
   void look_at_clients();
@@ -70,6 +72,7 @@ private:
   known_lines lines_;
   std::vector<open_operation> open_;
   std::set<std::uint16_t> failing_disks_;
+  std::map<std::pair<std::uint16_t, duration>, simulation::model_disk> copies_; ///< when made
   std::set<std::string> not_applied_;
   client_history clients_;
 };

@@ -80,6 +80,9 @@ BOOST_AUTO_TEST_CASE(every_act_is_read) {
                            "at 1s flood n1 with garbage rate 100/s for 1s",
                            "at 1s flood n2 with operations rate 900/s for 1s",
                            "at 1s lose vote log n1",
+                           "at 5s restore n1 from 2s",
+                           "at 5s restore {n1 n2} from 2s for 1s",
+                           "every 2s from 5s restore n1 from 4s",
                            "at 1s kill_actor n3 consensus",
                            "at 1s crash n3 before persist 4",
                            "at 1s crash n3 after send",
@@ -127,7 +130,15 @@ BOOST_AUTO_TEST_CASE(an_error_names_line_and_column_and_says_what_to_write) {
   refuse("always quiet", "8: quiet cannot hold always: write 'within 60s after heal quiet'");
   refuse("link * * loss 1", "15: found '1': write a share from 0% to 100%, such as 1%");
   refuse("load leader rate 5/s", "6: a load goes to nodes by name: write n1..n4 or *");
-  refuse("at 1s twin leader", "12: who breaks the rules must be known by name: write n3");
+  refuse("at 3s restore n1", "17: the line ends here: write 'from' and when the copy is made, "
+                             "such as 'restore n3 from 4s'");
+  refuse("at 3s restore random 1 from 1s",
+         "22: who counts as faulty must be known by name: write n3");
+  refuse("at 3s restore n1 from 3s",
+         "1: at 3s there is no copy of 3s yet: write an earlier time after 'from'");
+  refuse("every 2s restore n1 from 4s",
+         "1: at 2s there is no copy of 4s yet: write an earlier time after 'from'");
+  refuse("at 1s twin leader", "12: who counts as faulty must be known by name: write n3");
   refuse("at 1s twin n1..n3", "1: 3 faulty nodes of 7, and the mesh bears 2: write 'nodes "
                               "n1..n10' or fewer of them");
   refuse("every 10us kill n1", "7: too often: write 1ms at least");

@@ -542,6 +542,19 @@ void checker::halted(node_index node, const std::string& reason) {
   report(node, "never halted", reason);
 }
 
+/// Of its lane a place is free again only if what stood there is nowhere any more: the node
+/// cannot know of it, and nobody can hold it against the node.
+void checker::put_back(node_index node, const model_disk& disk,
+                       const std::function<bool(const digest&)>& elsewhere) {
+  auto& self = nodes_[node];
+  lost_vote_log(node);
+  self.announced.clear();
+  std::erase_if(self.lane, [&](const auto& place) {
+    return !disk.find(place.second) && !elsewhere(place.second);
+  });
+  crashed(node, disk);
+}
+
 void checker::crashed(node_index node, const model_disk& disk) {
   auto& self = nodes_[node];
   self.delivered = disk.ledger().back().block->content.height;

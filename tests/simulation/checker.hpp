@@ -52,6 +52,10 @@ public:
     witnesses_[node].forget();
   }
 
+  /// An older disk is in its place. `elsewhere`: an honest peer has this batch stored.
+  void put_back(node_index node, const model_disk& disk,
+                const std::function<bool(const digest&)>& elsewhere);
+
   void report(int node, std::string rule, std::string text);
   bool failed() const { return !found_.empty(); }
   const std::vector<violation>& found() const { return found_; }

@@ -143,6 +143,13 @@ const batch_ptr* model_disk::find(const digest& batch) const {
   return found == by_digest_.end() ? nullptr : &found->second;
 }
 
+std::vector<batch_ptr> model_disk::batches_of(node_index lane) const {
+  std::vector<batch_ptr> found;
+  for (const auto& each : batches_)
+    if (each->content.lane == lane) found.push_back(each);
+  return found;
+}
+
 std::vector<batch_ptr> model_disk::at_place(node_index lane, std::uint64_t seq) const {
   std::vector<batch_ptr> found;
   for (const auto& each : batches_)

@@ -44,6 +44,7 @@ public:
   fetched_batches read_batches(const fetch_batches& request, std::size_t max_batches) const;
 
   const batch_ptr* find(const digest& batch) const;
+  std::vector<batch_ptr> batches_of(node_index lane) const;
   std::vector<batch_ptr> at_place(node_index lane, std::uint64_t seq) const;
   bool holds_chain(const lane_tip& tip, std::uint64_t after_seq) const;
   const std::vector<ledger_entry>& ledger() const { return ledger_; }

@@ -102,6 +102,15 @@ void process::crash() {
   home_.crashed(*this);
 }
 
+void process::put_back(const model_disk& copy) {
+  disk_ = copy;
+  disk_.lose_vote_log();
+  promised_.clear(); // what was only on the disk that is gone is lost lawfully
+  for (const auto& each : disk_.batches_of(node_))
+    for (const auto& operation : each->content.operations)
+      promised_.insert(operation.id);
+}
+
 void process::arm_crash(int commits, int sends) {
   crash_after_commits_ = commits;
   armed_sends_ = sends;

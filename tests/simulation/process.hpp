@@ -83,6 +83,8 @@ public:
   /// Crashes when it would store for the `nth` time from now, before it does; 0: every time.
   void fail_stores(int nth) { failing_stores_ = nth; }
   void repair_disk() { failing_stores_.reset(); }
+  /// Its disk holds this older copy, without votes. While it does not run.
+  void put_back(const model_disk& copy);
   void arm_crash_at_send(int sends) { crash_after_sends_ = sends; }
 
 private:

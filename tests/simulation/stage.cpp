@@ -69,6 +69,17 @@ void stage::lose_vote_log(node_index node) {
   home_.checker_.lost_vote_log(node);
 }
 
+void stage::restore(node_index node, const model_disk& copy) {
+  kill(node);
+  home_.count(fault::lost_vote_log);
+  first(node)->put_back(copy);
+  home_.checker_.put_back(node, first(node)->disk(), [this, node](const digest& batch) {
+    return std::ranges::any_of(home_.processes_, [&](const auto& each) {
+      return each->honest() && each->node() != node && each->disk().find(batch);
+    });
+  });
+}
+
 void stage::fail_disk(node_index node, int nth) { first(node)->fail_stores(nth); }
 void stage::repair_disk(node_index node) { first(node)->repair_disk(); }
 

@@ -49,6 +49,9 @@ public:
   void crash_at_persist(node_index node, int nth, bool before);
   void crash_at_send(node_index node, int nth, bool before);
   void lose_vote_log(node_index node);
+  /// What a disk holds now, but for votes: `restore` puts the node back to it. It crashes.
+  model_disk copy_disk(node_index node) const { return first(node)->disk(); }
+  void restore(node_index node, const model_disk& copy);
   void fail_disk(node_index node, int nth);
   void repair_disk(node_index node);
   void slow_disk(node_index node, std::int64_t commit_us);

@@ -28,6 +28,7 @@ private:
   void read_quality(words& from, line_quality& into, std::optional<duration>* lasting);
   act read_act(words& from);
   void read_act_about(words& from, act& into);
+  void read_faulty(words& from, act& into);
   void read_partition(words& from, act& into);
   void read_disk(words& from, act& into);
   void read_flood(words& from, act& into);
@@ -235,14 +236,14 @@ act parser::read_act(words& from) {
       verb::partition, verb::one_way,       verb::cut,        verb::line,     verb::kill,
       verb::start,     verb::stop,          verb::carry_on,   verb::disk,     verb::clock,
       verb::flood,     verb::lose_vote_log, verb::kill_actor, verb::crash_at, verb::power_loss,
-      verb::live,      verb::converged,     verb::quiet};
+      verb::live,      verb::converged,     verb::quiet,      verb::restore};
   constexpr std::size_t others = std::size(verbs);
   const auto which = from.one_of(
-      "what happens",
-      {"partition", "one",        "cut",       "link",   "kill",   "start",      "stop",
-       "continue",  "disk",       "clock",     "flood",  "lose",   "kill_actor", "crash",
-       "power",     "live",       "converged", "quiet",  "twin",   "rogue",      "liar",
-       "withhold",  "equivocate", "fork",      "babble", "replay", "hoard",      "mute"});
+      "what happens", {"partition",  "one",      "cut",    "link",  "kill",      "start",
+                       "stop",       "continue", "disk",   "clock", "flood",     "lose",
+                       "kill_actor", "crash",    "power",  "live",  "converged", "quiet",
+                       "restore",    "twin",     "rogue",  "liar",  "withhold",  "equivocate",
+                       "fork",       "babble",   "replay", "hoard", "mute"});
   if (from.failed()) return x;
   if (which >= others) {
     x.what = verb::byzantine;
@@ -288,7 +289,12 @@ void parser::read_act_about(words& from, act& x) {
   case verb::lose_vote_log:
     from.expect("vote", "'lose vote log' and a node");
     from.expect("log", "'lose vote log' and a node");
-    x.sets.push_back(from.set());
+    read_faulty(from, x);
+    break;
+  case verb::restore:
+    read_faulty(from, x);
+    from.expect("from", "'from' and when the copy is made, such as 'restore n3 from 4s'");
+    x.by = from.time("4s");
     break;
   case verb::kill_actor:
     x.sets.push_back(from.set());
@@ -311,14 +317,20 @@ void parser::read_act_about(words& from, act& x) {
     from.expect("within", "'within' and a time, such as 'live within 4s'");
     x.by = from.time("4s");
     return;
-  default: // kill, start, stop, continue, byzantine
+  case verb::byzantine:
+    read_faulty(from, x);
+    break;
+  default: // kill, start, stop, continue
     x.sets.push_back(from.set());
   }
-  if (x.what == verb::byzantine || x.what == verb::lose_vote_log)
-    for (const auto& each : x.sets.front())
-      if (each.what != node_selector::who::node)
-        from.fail_here("who breaks the rules must be known by name: write n3");
   read_lasting(from, x);
+}
+
+void parser::read_faulty(words& from, act& x) {
+  x.sets.push_back(from.set());
+  for (const auto& each : x.sets.front())
+    if (each.what != node_selector::who::node)
+      from.fail_here("who counts as faulty must be known by name: write n3");
 }
 
 void parser::read_partition(words& from, act& x) {
@@ -376,6 +388,10 @@ void parser::read_lasting(words& from, act& x) {
 
 // --- what only the whole script shows
 
+static duration first_time(const statement& x) {
+  return x.what == statement::kind::every ? x.from.value_or(x.when) : x.when;
+}
+
 /// If it is a check of the moment.
 duration parser::looked_at_until(const statement& x) const {
   const auto does = x.does.what;
@@ -395,6 +411,11 @@ void parser::finish() {
       return fail(each.line, 1,
                   "this comes after healing at " + duration_text(made_.heal)
                       + ": write an earlier time");
+    if (each.does.what == verb::restore && each.does.by >= first_time(each))
+      return fail(each.line, 1,
+                  "at " + duration_text(first_time(each)) + " there is no copy of "
+                      + duration_text(each.does.by)
+                      + " yet: write an earlier time after 'from'");
     if (const auto until = looked_at_until(each); until > made_.heal)
       return fail(each.line, 1,
                   "this is looked at until " + duration_text(until) + ", and after healing at "
@@ -422,7 +443,7 @@ void parser::check_byzantine() {
   const auto traitors = made_.unreliable();
   if (traitors.size() <= made_.faulty()) return;
   for (const auto& each : made_.statements)
-    if (each.does.what == verb::byzantine || each.does.what == verb::lose_vote_log)
+    if (makes_faulty(each.does.what))
       return fail(each.line, 1,
                   std::to_string(traitors.size()) + " faulty nodes of "
                       + std::to_string(made_.nodes) + ", and the mesh bears "

@@ -15,10 +15,14 @@ std::string_view to_string(check x) {
 
 std::string_view to_string(verb x) {
   static constexpr std::string_view names[] = {
-      "partition", "one way",    "cut",   "link",  "kill",      "start",         "stop",
-      "continue",  "disk",       "clock", "flood", "byzantine", "lose vote log", "kill_actor",
-      "crash",     "power loss", "heal",  "live",  "converged", "quiet"};
+      "partition",  "one way", "cut",        "link",  "kill",      "start",         "stop",
+      "continue",   "disk",    "clock",      "flood", "byzantine", "lose vote log", "restore",
+      "kill_actor", "crash",   "power loss", "heal",  "live",      "converged",     "quiet"};
   return names[static_cast<std::size_t>(x)];
+}
+
+bool makes_faulty(verb x) {
+  return x == verb::byzantine || x == verb::lose_vote_log || x == verb::restore;
 }
 
 std::string_view to_string(flood_of x) {
@@ -63,8 +67,7 @@ std::vector<std::uint16_t> script::byzantine(std::optional<byzantine_habit> habi
 std::vector<std::uint16_t> script::unreliable() const {
   std::set<std::uint16_t> found;
   for (const auto& each : statements)
-    if (each.does.what == verb::byzantine || each.does.what == verb::lose_vote_log)
-      add_named(each.does.sets.front(), found);
+    if (makes_faulty(each.does.what)) add_named(each.does.sets.front(), found);
   return {found.begin(), found.end()};
 }
 
@@ -252,6 +255,9 @@ static std::string in_words(const act& x) {
     return first + ": " + in_words(x.habit);
   case verb::lose_vote_log:
     return first + ": crashes and loses its votes";
+  case verb::restore:
+    return first + ": crashes, and its disk is put back to what it held at "
+           + duration_text(x.by) + ", but for its votes";
   case verb::kill_actor:
     return first + ": its actor " + x.actor + " is killed";
   case verb::crash_at:

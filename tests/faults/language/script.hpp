@@ -64,6 +64,7 @@ enum class verb : std::uint8_t {
   flood,
   byzantine,
   lose_vote_log,
+  restore, ///< an older copy of its disk
   kill_actor,
   crash_at,
   power_loss,
@@ -107,7 +108,8 @@ struct act {
   std::optional<duration> lasting; ///< `for T`
   line_quality quality;
   disk_fault disk{};
-  duration by{0}; ///< of a clock; or within which time a check of the moment must hold
+  duration by{0}; ///< of a clock; or within which time a check of the moment must hold; or
+                  ///< when the copy of a disk is made
   flood_of flood{};
   std::uint64_t rate_per_s = 0;
   byzantine_habit habit{};
@@ -130,6 +132,8 @@ enum class check : std::uint8_t {
 constexpr std::size_t check_count = static_cast<std::size_t>(check::quiet) + 1;
 std::string_view to_string(check x);
 std::string_view to_string(verb x);
+/// Nodes that this befalls count as faulty, and must be named.
+bool makes_faulty(verb x);
 std::string_view to_string(flood_of x);
 std::string_view to_string(byzantine_habit x);
 
@@ -171,7 +175,7 @@ struct script {
   duration settle_within() const;
   /// Nodes that some statement makes Byzantine: all, or those with this habit.
   std::vector<std::uint16_t> byzantine(std::optional<byzantine_habit> habit = {}) const;
-  /// Those, and the nodes that lose their votes: all that count as faulty.
+  /// Those, and the nodes that lose votes: all that count as faulty.
   std::vector<std::uint16_t> unreliable() const;
   /// The script as text again, with these statements only.
   std::string text() const;

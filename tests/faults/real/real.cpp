@@ -31,6 +31,7 @@ using namespace std::chrono_literals;
 
 constexpr auto look_every = 25ms, report_every = 1000ms;
 constexpr auto all_up_within = 60s;
+constexpr auto restarted_after = 300ms;
 /// Between looks at an actor that was killed, and until it must be seen to run again.
 constexpr auto look_at_actor_every = 200ms, actor_runs_within = 5000ms;
 /// A mesh that goes on is given more time, but not for ever.
@@ -93,6 +94,9 @@ private:
   result<void> start_all();
   void carry_out(const timed_act& x);
   void apply(const act& x);
+  std::filesystem::path copy_of(std::uint16_t node, duration when) const;
+  void copy_disks(const act& x);
+  void restore(const act& x, const nodes& whom);
   void break_lines(const act& x);
   void set_lines(const act& x);
   void kill(const nodes& whom, const std::optional<duration>& lasting);
@@ -243,6 +247,9 @@ result<void> real_run::start_all() {
 // --- the script
 
 void real_run::play() {
+  for (const auto& each : script_.statements)
+    if (each.does.what == verb::restore)
+      at(began_ + each.does.by, [this, &each] { copy_disks(each.does); });
   for (const auto& each : acts_)
     at(began_ + each.when, [this, &each] { carry_out(each); });
   // Healing would make any mesh live: it waits for what `live` still asks for. And it starts
@@ -367,9 +374,11 @@ void real_run::apply(const act& x) {
     for (const auto each : whom) {
       mesh_->lose_vote_log(each);
       down_.insert(each);
-      later(300ms, [this, each] { start(each); });
+      later(restarted_after, [this, each] { start(each); });
     }
     return;
+  case verb::restore:
+    return restore(x, whom);
   case verb::kill_actor:
     for (const auto each : whom)
       kill_actor(each, x.actor);
@@ -413,6 +422,29 @@ std::optional<std::uint16_t> real_run::leader() {
   }
   if (found) tell("the leader is " + real_mesh::name_of(*found));
   return found;
+}
+
+std::filesystem::path real_run::copy_of(std::uint16_t node, duration when) const {
+  return mesh_->directory()
+         / (real_mesh::name_of(node) + "-at-" + std::to_string(when.count()) + "us");
+}
+
+void real_run::copy_disks(const act& x) {
+  for (const auto each : resolve(x.sets.front()))
+    if (auto done = mesh_->copy_disk(each, copy_of(each, x.by)); !done)
+      report(std::nullopt, done.error().context);
+}
+
+void real_run::restore(const act& x, const nodes& whom) {
+  for (const auto each : whom) {
+    if (auto done = mesh_->restore(each, copy_of(each, x.by)); !done)
+      report(std::nullopt, done.error().context);
+    down_.insert(each);
+  }
+  later(x.lasting.value_or(duration(restarted_after)), [this, whom] {
+    for (const auto each : whom)
+      start(each);
+  });
 }
 
 void real_run::break_lines(const act& x) {

@@ -279,14 +279,7 @@ result<void> real_mesh::turn(std::uint16_t node, byzantine_habit habit) {
 /// Every second one of the others now finds the twin where the first was, and is found by it.
 result<void> real_mesh::start_twin(twin& x) {
   const auto directory = directory_ / (name_of(x.node) + "-twin");
-  // Stopped, so that the copy is what a disk holds at one moment.
-  const bool ran = running(x.node);
-  stop(x.node);
-  std::error_code code;
-  fs::copy(directory_of(x.node) / "data", directory / "data", fs::copy_options::recursive,
-           code);
-  if (ran) carry_on(x.node);
-  if (code) return failed_to("copy", directory / "data");
+  if (auto copied = copy_disk(x.node, directory / "data"); !copied) return copied;
   const auto programs = program_directory();
   if (!programs) return programs.error();
   for (std::uint16_t peer = 0; peer < size(); peer += 2) {
@@ -393,6 +386,28 @@ void real_mesh::lose_vote_log(std::uint16_t node) {
   kill(node);
   std::error_code ignored;
   fs::remove_all(directory_of(node) / "data" / "votes", ignored);
+}
+
+result<void> real_mesh::copy_disk(std::uint16_t node, const fs::path& to) {
+  const bool ran = running(node) && !stopped(node);
+  if (ran) stop(node); // so that the copy is what a disk holds at one moment
+  std::error_code code;
+  fs::remove_all(to, code);
+  fs::copy(directory_of(node) / "data", to, fs::copy_options::recursive, code);
+  if (ran) carry_on(node);
+  if (code) return failed_to("copy", to);
+  return {};
+}
+
+result<void> real_mesh::restore(std::uint16_t node, const fs::path& from) {
+  kill(node);
+  const auto data = directory_of(node) / "data";
+  std::error_code code;
+  fs::remove_all(data, code);
+  fs::copy(from, data, fs::copy_options::recursive, code);
+  if (code) return failed_to("copy", data);
+  fs::remove_all(data / "votes", code);
+  return {};
 }
 
 std::uint64_t real_mesh::peak_memory(std::uint16_t node) {

@@ -52,6 +52,10 @@ public:
     return process ? process->pid() : 0;
   }
   void lose_vote_log(std::uint16_t node);
+  /// What its disk holds now. `restore` ends the node and puts it back to that, but for its
+  /// votes.
+  result<void> copy_disk(std::uint16_t node, const std::filesystem::path& to);
+  result<void> restore(std::uint16_t node, const std::filesystem::path& from);
   bool honest(std::uint16_t node) const;
   /// From now on a traitor has this habit. A twin: a second process with the same keys and what
   /// the first has stored, to which a half of the others is led.
