@@ -42,7 +42,7 @@ using self_ptr = introspector::inspected_actor<actor_state>*;
 recovered load(const node::context& context) {
   const auto head = context.ledger->head();
   if (!head) node::end_process(head.error(), "mempool");
-  recovered from{head->full_cut, {}};
+  recovered from{head->full_cut, {}, !context.votes};
   from.final_cut.resize(context.nodes.size);
   for (node_index lane = 0; lane < context.nodes.size; ++lane)
     from.final_cut[lane].lane = lane;

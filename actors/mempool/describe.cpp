@@ -23,6 +23,7 @@ value_map machine::describe(std::int64_t now_ms) const {
   put(out, "held_bytes", number(seen.held_bytes));
   put(out, "dropped", number(seen.dropped));
   put(out, "evidence", number(seen.evidence));
+  put(out, "own_lane_in_doubt", own_lane_in_doubt_);
   put(out, "self", number(set_.keys.self));
   value_list lanes;
   for (std::size_t i = 0; i < seen.lanes.size(); ++i) {

@@ -105,6 +105,8 @@ machine::machine(settings with, recovered from) : set_(std::move(with)) {
     lanes_[i].final_tip = lanes_[i].available = from.final_cut[i];
     lanes_[i].peers.resize(n);
   }
+  told_ms_.assign(n, never);
+  own_lane_in_doubt_ = from.own_lane_in_doubt && n > 1;
   own_highest_ = lanes_[set_.keys.self].final_tip.seq;
   std::sort(from.stored.begin(), from.stored.end(),
             [](const auto& a, const auto& b) { return a.tip < b.tip; });
@@ -140,6 +142,7 @@ std::vector<effect> machine::handle(const event& happened) {
   update_work();
   announce();
   run_fetches();
+  settle_doubt();
   set_next_alarm();
   std::vector<effect> effects;
   // S15: a batch is on stable storage before it is sent, announced or reported as ready.
@@ -149,7 +152,10 @@ std::vector<effect> machine::handle(const event& happened) {
   return effects;
 }
 
-void machine::on(const started&) { report_work_ = true; }
+void machine::on(const started&) {
+  report_work_ = true;
+  told_ms_[set_.keys.self] = now_ms_ + proof_pause_ms();
+}
 
 void machine::on(const received& x) {
   if (x.from >= set_.nodes.size || x.from == set_.keys.self) {
@@ -175,6 +181,7 @@ void machine::on(const peer_up& x) {
     peer.tries = 0;
     peer.pause_ms = peer.unheeded_till = 0;
   }
+  told_ms_[x.peer] = now_ms_ + proof_pause_ms(); // who has none of our lane says nothing of it
   auto have = full_have();
   if (!have.tips.empty()) out_.emplace_back(send{x.peer, std::move(have)});
   wake_fetches();
@@ -183,6 +190,7 @@ void machine::on(const peer_up& x) {
 void machine::on(const peer_down& x) {
   if (x.peer >= set_.nodes.size) return;
   up_[x.peer] = false;
+  told_ms_[x.peer] = never;
   for (auto& [tip, each] : fetches_)
     if (each.to == x.peer && each.due_ms != never) each.due_ms = now_ms_;
 }
@@ -219,12 +227,38 @@ void machine::on(const operations_submitted& x) {
   out_.emplace_back(std::move(answer));
 }
 
+/// S16: what stands at the next places of the own lane only peers can say, and each does when
+/// its link comes up (S14). So nothing is sealed before all have spoken, or after a while a
+/// quorum, this node included, and what they announced is here or was asked for in vain. A
+/// claim beyond the window waits for the final cut to come near; this node counts as faulty, so
+/// f - 1 such claims may be lies.
+void machine::settle_doubt() {
+  if (!own_lane_in_doubt_) return;
+  const auto& own = lanes_[set_.keys.self];
+  const auto window = own.final_tip.seq + set_.peer_lane_window;
+  std::size_t told = 1, far = 0;
+  for (std::size_t i = 0; i < own.peers.size(); ++i) {
+    if (!up_[i]) continue;
+    if (told_ms_[i] <= now_ms_) ++told;
+    const auto& peer = own.peers[i];
+    if (peer.latest.seq > window) ++far;
+    const bool offers =
+        std::any_of(peer.ahead.begin(), peer.ahead.end(), [&](const lane_tip& x) {
+          return x.seq > own.tip().seq && x.seq <= window;
+        });
+    if (offers && peer.tries < asked_in_vain) return;
+  }
+  const bool waited = told_ms_[set_.keys.self] <= now_ms_;
+  if (told < (waited ? set_.nodes.quorum() : set_.nodes.size)) return;
+  own_lane_in_doubt_ = far >= std::max<std::size_t>(set_.nodes.faulty(), 1);
+}
+
 bool machine::may_seal() const {
   const auto& own = lanes_[set_.keys.self];
   // S1: while peers hold own batches that this disk has lost, the next free number is not
   // known.
   return !queue_.empty() && own.chain.size() < set_.lane_window && own.held.empty()
-         && own.tip().seq >= own_highest_;
+         && own.tip().seq >= own_highest_ && !own_lane_in_doubt_;
 }
 
 void machine::seal_due() {
@@ -584,6 +618,7 @@ void machine::on_message(node_index from, const have_message& x) {
     return;
   }
   for (const auto& each : x.tips) {
+    if (each.lane == set_.keys.self) told_ms_[from] = std::min(told_ms_[from], now_ms_);
     if (each.lane >= set_.nodes.size || each.seq == 0)
       ++dropped_;
     else
@@ -1213,7 +1248,11 @@ void machine::ask(const lane_tip& tip, fetch& x, const need& why,
 
 void machine::set_next_alarm() {
   auto next = announce_ms_.value_or(never);
-  if (may_seal()) next = std::min(next, queue_.front().since_ms + set_.batch_delay_ms);
+  if (may_seal())
+    next = std::min(next, std::max(queue_.front().since_ms + set_.batch_delay_ms, now_ms_ + 1));
+  if (own_lane_in_doubt_ && !queue_.empty())
+    for (const auto told_ms : told_ms_)
+      if (told_ms > now_ms_) next = std::min(next, told_ms);
   for (const auto& [tip, each] : fetches_)
     if (each.due_ms > now_ms_) next = std::min(next, each.due_ms);
   if (crowded_) next = std::min(next, now_ms_ + serving_window_ms);

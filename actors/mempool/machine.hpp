@@ -50,6 +50,9 @@ struct batch_header {
 struct recovered {
   std::vector<lane_tip> final_cut;  ///< one tip a lane, n of them
   std::vector<batch_header> stored; ///< any order
+  /// The votes are gone (S16): this disk is new, or an older copy, and peers may hold own
+  /// batches that it lacks.
+  bool own_lane_in_doubt = false;
 };
 
 // --- events
@@ -277,6 +280,7 @@ private:
   void on_message(node_index from, const fork_evidence& x);
 
   // Own lane.
+  void settle_doubt();
   admission admit(const operation& x);
   bool may_seal() const;
   void seal_due();
@@ -352,6 +356,8 @@ private:
   std::map<std::uint64_t, std::vector<operation_id>> sealed_ids_;
   std::size_t own_bytes_ = 0, own_operations_ = 0; ///< in own batches that are not final
   std::uint64_t own_highest_ = 0;                  ///< no number up to this is used again (S1)
+  bool own_lane_in_doubt_ = false;                 ///< peers may know a higher one
+  std::vector<std::int64_t> told_ms_; ///< when each has said all; self: when a quorum will do
 
   std::vector<want> wants_; ///< oldest first
   std::map<lane_tip, fetch> fetches_;

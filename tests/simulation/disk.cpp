@@ -101,6 +101,7 @@ consensus::recovered model_disk::recover_agreement() const {
 mempool::recovered model_disk::recover_lanes() const {
   mempool::recovered found;
   found.final_cut = ledger_.back().cut;
+  found.own_lane_in_doubt = vote_log_lost_;
   for (const auto& batch : batches_)
     if (batch->content.seq > found.final_cut[batch->content.lane].seq)
       found.stored.push_back({batch->tip(), batch->content.parent, batch->body.size(),

@@ -5,6 +5,10 @@ using namespace mempool_test;
 
 BOOST_AUTO_TEST_SUITE(mempool_own_lane)
 
+static batch_header header_of(const batch_ptr& x) {
+  return {x->tip(), x->content.parent, x->body.size(), 1, x->signed_by};
+}
+
 BOOST_AUTO_TEST_CASE(operations_wait_for_the_batch_delay_and_leave_in_one_batch) {
   subject node(4);
   auto effects = node.submit({operation_of(1)});
@@ -192,13 +196,93 @@ BOOST_AUTO_TEST_CASE(a_node_whose_disk_went_back_in_time_learns_its_lane_from_it
   BOOST_TEST((batches[0].batch->content.parent == lane[2]->id));
 }
 
+/// Of four: its votes are gone, and peers are up. A client waits.
+static subject in_doubt(const std::vector<node_index>& up, const std::vector<batch_ptr>& stored,
+                        const std::function<void(settings&)>& change = {}) {
+  subject node(4, 0, change);
+  recovered from{empty_cut(4), {}, true};
+  for (const auto& each : stored)
+    from.stored.push_back(header_of(each));
+  node.here = std::make_unique<machine>(node.chosen, from);
+  node.handle(started{});
+  for (const auto each : up)
+    node.handle(peer_up{each});
+  node.submit({operation_of(9)});
+  return node;
+}
+
+BOOST_AUTO_TEST_CASE(without_its_votes_a_node_learns_its_place_before_it_uses_a_number) {
+  const auto lane = lane_of(0, 2);
+  auto node = in_doubt({1, 2, 3}, {lane[0]});
+  node.hear(1, have_message{{lane[0]->tip()}});
+  node.hear(2, have_message{{lane[0]->tip()}});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(100)).empty()); // the third may know more
+  node.hear(3, have_message{{lane[1]->tip()}});
+  const auto asked = sent<fetch_batches>(node.wait(node.chosen.fetch_retry_ms));
+  BOOST_TEST_REQUIRE(asked.size() == 1u);
+  BOOST_TEST(asked[0].second.tip == lane[1]->tip());
+  node.hear(3, fetched_batches{{lane[1]}});
+  const auto batches = broadcasts<batch_message>(node.wait(1));
+  BOOST_TEST_REQUIRE(batches.size() == 1u);
+  BOOST_TEST(batches[0].batch->content.seq == 3u);
+  BOOST_TEST((batches[0].batch->content.parent == lane[1]->id));
+}
+
+BOOST_AUTO_TEST_CASE(who_speaks_of_other_lanes_has_not_told_of_this_nodes_yet) {
+  auto node = in_doubt({1, 2, 3}, {});
+  for (const node_index each : {1, 2, 3})
+    node.hear(each, have_message{{lane_of(each, 1)[0]->tip()}});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(4 * node.chosen.announce_ms - 1)).empty());
+}
+
+BOOST_AUTO_TEST_CASE(who_is_away_is_not_waited_for_without_end_and_a_quorum_is) {
+  const auto lane = lane_of(0, 1);
+  auto node = in_doubt({1, 2}, {lane[0]});
+  node.hear(1, have_message{{lane[0]->tip()}});
+  node.hear(2, have_message{{lane[0]->tip()}});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(4 * node.chosen.announce_ms - 1)).empty());
+  BOOST_TEST(broadcasts<batch_message>(node.wait(2)).size() == 1u);
+  auto alone = in_doubt({1}, {lane[0]});
+  alone.hear(1, have_message{{lane[0]->tip()}});
+  BOOST_TEST(broadcasts<batch_message>(alone.wait(60'000)).empty());
+}
+
+BOOST_AUTO_TEST_CASE(who_has_nothing_says_nothing_and_is_waited_for_a_while) {
+  auto node = in_doubt({1, 2, 3}, {});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(4 * node.chosen.announce_ms - 1)).empty());
+  BOOST_TEST(broadcasts<batch_message>(node.wait(2)).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_nobody_gives_of_the_own_lane_is_not_waited_for_without_end) {
+  const auto lane = lane_of(0, 2);
+  auto node = in_doubt({1, 2, 3}, {lane[0]});
+  node.hear(1, have_message{{lane[0]->tip()}});
+  node.hear(2, have_message{{lane[0]->tip()}});
+  node.hear(3, have_message{{lane[1]->tip()}}); // it does not give it
+  BOOST_TEST(broadcasts<batch_message>(node.wait(4 * node.chosen.fetch_retry_ms)).empty());
+  BOOST_TEST(broadcasts<batch_message>(node.wait(2 * node.chosen.fetch_retry_ms)).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_own_lane_that_went_far_ahead_is_followed_before_a_number_is_used) {
+  const auto lane = lane_of(0, 30);
+  auto node = in_doubt({1, 2, 3}, {}, [](settings& x) { x.peer_lane_window = 10; });
+  for (const node_index each : {1, 2, 3})
+    node.hear(each, have_message{{lane[29]->tip()}});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(60'000)).empty());
+  auto cut = empty_cut(4);
+  cut[0] = lane[29]->tip();
+  node.handle(cut_finalized{cut});
+  const auto batches = broadcasts<batch_message>(node.wait(1));
+  BOOST_TEST_REQUIRE(batches.size() == 1u);
+  BOOST_TEST(batches[0].batch->content.seq == 31u);
+}
+
 BOOST_AUTO_TEST_CASE(a_hole_in_the_own_lane_is_filled_before_a_new_number_is_used) {
   const auto lane = lane_of(0, 3);
   subject node(4);
   recovered from{empty_cut(4), {}};
   for (const auto& each : {lane[0], lane[2]})
-    from.stored.push_back(
-        {each->tip(), each->content.parent, each->body.size(), 1, each->signed_by});
+    from.stored.push_back(header_of(each));
   node.here = std::make_unique<machine>(node.chosen, from);
   node.submit({operation_of(9)});
   BOOST_TEST(broadcasts<batch_message>(node.wait(100)).empty());

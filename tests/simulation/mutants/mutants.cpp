@@ -122,6 +122,7 @@ constexpr named_rule rules[] = {
     {rule::s16_observe_only, "s16_observe_only"},
     {rule::s16_own_hole_is_filled, "s16_own_hole_is_filled"},
     {rule::s16_own_lane, "s16_own_lane"},
+    {rule::s16_own_lane_in_doubt, "s16_own_lane_in_doubt"},
     {rule::s16_own_place_is_known, "s16_own_place_is_known"},
     {rule::s16_own_votes_count, "s16_own_votes_count"},
     {rule::s16_proposal, "s16_proposal"},

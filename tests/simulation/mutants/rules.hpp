@@ -111,6 +111,7 @@ enum class rule : std::uint8_t {
   s16_observe_only,
   s16_own_hole_is_filled,
   s16_own_lane,
+  s16_own_lane_in_doubt,
   s16_own_place_is_known,
   s16_own_votes_count,
   s16_proposal,
