@@ -318,6 +318,7 @@ std::string director::why_not_quiet() const {
     const auto node = "n" + std::to_string(each + 1);
     if (const auto state = stage_->look(each); state.pending)
       return node + " is pending: " + state.waiting_for;
+    if (stage_->has_queue(each)) return node + " has operations that wait for a batch";
     if (stage_->now_us() - stage_->last_activity_us(each) < sim::settle_us)
       return node + " still " + stage_->last_deed(each);
   }

@@ -92,6 +92,7 @@ std::string world::why_not_quiet() {
     const auto node = "n" + std::to_string(each->node());
     const auto state = each->look();
     if (state.pending) return node + " is pending: " + state.waiting_for;
+    if (each->has_queue()) return node + " has operations that wait for a batch";
     if (now_us_ - each->last_activity_us() < settled_after_us)
       return node + " still " + each->last_deed();
   }

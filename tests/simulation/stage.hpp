@@ -69,8 +69,9 @@ public:
     return first(node)->last_activity_us();
   }
   const std::string& last_deed(node_index node) const { return first(node)->last_deed(); }
-  /// Only while it runs.
+  // Only while it runs.
   consensus::snapshot look(node_index node) const { return first(node)->look(); }
+  bool has_queue(node_index node) const { return first(node)->has_queue(); }
 
 private:
   process* first(node_index node) const { return home_.by_node_[node].front(); }
