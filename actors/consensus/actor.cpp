@@ -48,14 +48,8 @@ recovered load(const node::context& context) {
     return from;
   }
   auto records = context.votes->load();
-  if (!records) {
-    spdlog::error(
-        "{}; this node observes only: it follows the chain and never votes with this key again",
-        records.error().context);
-    from.observe_only = true;
-  } else {
-    from.records = std::move(*records);
-  }
+  if (!records) node::end_process(records.error(), "consensus");
+  from.records = std::move(*records);
   return from;
 }
 

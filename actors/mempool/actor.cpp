@@ -39,10 +39,23 @@ value_map describe(const actor_state& x) {
 }
 using self_ptr = introspector::inspected_actor<actor_state>*;
 
+/// S16: peers tell what they have when a link comes up, and not again to a mempool that is
+/// started anew behind it.
+bool own_lane_in_doubt(const node::context& context) {
+  using node::lane_doubt;
+  if (context.own_lane == lane_doubt::none) return false;
+  if (context.own_lane.exchange(lane_doubt::asking) == lane_doubt::asking)
+    node::end_process(make_error(errc::unavailable,
+                                 "ended before peers had told where this node's lane ends, and "
+                                 "its votes are gone; start the node again"),
+                      "mempool");
+  return true;
+}
+
 recovered load(const node::context& context) {
   const auto head = context.ledger->head();
   if (!head) node::end_process(head.error(), "mempool");
-  recovered from{head->full_cut, {}, !context.votes};
+  recovered from{head->full_cut, {}, own_lane_in_doubt(context)};
   from.final_cut.resize(context.nodes.size);
   for (node_index lane = 0; lane < context.nodes.size; ++lane)
     from.final_cut[lane].lane = lane;
@@ -113,7 +126,9 @@ void flush(self_ptr self) {
       node::end_process(stored.error(), "batch store");
   for (auto& each : effects)
     carry_out(self, each);
-  state.context->board.set(state.machine->look());
+  auto seen = state.machine->look();
+  if (!seen.own_lane_in_doubt) state.context->own_lane = node::lane_doubt::none;
+  state.context->board.set(std::move(seen));
 }
 
 template <class What>

@@ -29,6 +29,8 @@ constexpr std::int64_t announce_slowdown = 4;
 /// A peer is asked this often for what it announced and did not give, until it is heeded again:
 /// at once at first, and this many times `announce_ms` later in the end.
 constexpr std::size_t asked_in_vain = 4;
+/// For so many times the while after which a quorum will do, f - 1 nodes may be right (S16).
+constexpr std::int64_t doubt_pauses = 4;
 constexpr std::int64_t heeded_slowdown = 16;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
@@ -141,8 +143,8 @@ std::vector<effect> machine::handle(const event& happened) {
   recheck_wants();
   update_work();
   announce();
-  run_fetches();
   settle_doubt();
+  run_fetches();
   set_next_alarm();
   std::vector<effect> effects;
   // S15: a batch is on stable storage before it is sent, announced or reported as ready.
@@ -229,28 +231,43 @@ void machine::on(const operations_submitted& x) {
 
 /// S16: what stands at the next places of the own lane only peers can say, and each does when
 /// its link comes up (S14). So nothing is sealed before all have spoken, or after a while a
-/// quorum, this node included, and what they announced is here or was asked for in vain. A
-/// claim beyond the window waits for the final cut to come near; this node counts as faulty, so
-/// f - 1 such claims may be lies.
+/// quorum, this node included, and what they named is here. This node counts as faulty, so
+/// f - 1 others may name what is not: what no more than those name is asked for a while only.
 void machine::settle_doubt() {
   if (!own_lane_in_doubt_) return;
-  const auto& own = lanes_[set_.keys.self];
-  const auto window = own.final_tip.seq + set_.peer_lane_window;
-  std::size_t told = 1, far = 0;
+  auto& own = lanes_[set_.keys.self];
+  std::size_t told = 1, ahead = 0;
   for (std::size_t i = 0; i < own.peers.size(); ++i) {
+    auto& peer = own.peers[i];
+    // Whether it is there or not: what it said may be true.
+    const bool names_more = peer.latest.seq > own.tip().seq;
+    if (names_more) ++ahead;
     if (!up_[i]) continue;
     if (told_ms_[i] <= now_ms_) ++told;
-    const auto& peer = own.peers[i];
-    if (peer.latest.seq > window) ++far;
-    const bool offers =
-        std::any_of(peer.ahead.begin(), peer.ahead.end(), [&](const lane_tip& x) {
-          return x.seq > own.tip().seq && x.seq <= window;
-        });
-    if (offers && peer.tries < asked_in_vain) return;
+    if (names_more && peer.tries >= asked_in_vain) heed(peer); // it may only have been slow
   }
-  const bool waited = told_ms_[set_.keys.self] <= now_ms_;
-  if (told < (waited ? set_.nodes.quorum() : set_.nodes.size)) return;
-  own_lane_in_doubt_ = far >= std::max<std::size_t>(set_.nodes.faulty(), 1);
+  const auto since_start_ms = now_ms_ - told_ms_[set_.keys.self];
+  if (told < (since_start_ms >= 0 ? set_.nodes.quorum() : set_.nodes.size)) return;
+  const bool may_be_lies = ahead < std::max<std::size_t>(set_.nodes.faulty(), 1);
+  own_lane_in_doubt_ =
+      ahead > 0 && !(may_be_lies && since_start_ms >= doubt_pauses * proof_pause_ms());
+}
+
+/// When time alone may change what `settle_doubt` comes to.
+std::int64_t machine::next_doubt_ms() const {
+  auto next = never;
+  const auto start_ms = told_ms_[set_.keys.self];
+  if (start_ms == never) return never;
+  const auto consider = [&](std::int64_t at_ms) {
+    if (at_ms > now_ms_) next = std::min(next, at_ms);
+  };
+  for (const auto told_ms : told_ms_)
+    consider(told_ms);
+  consider(start_ms + doubt_pauses * proof_pause_ms());
+  const auto& own = lanes_[set_.keys.self];
+  for (const auto& peer : own.peers)
+    if (peer.latest.seq > own.tip().seq) consider(peer.unheeded_till);
+  return next;
 }
 
 bool machine::may_seal() const {
@@ -1250,9 +1267,7 @@ void machine::set_next_alarm() {
   auto next = announce_ms_.value_or(never);
   if (may_seal())
     next = std::min(next, std::max(queue_.front().since_ms + set_.batch_delay_ms, now_ms_ + 1));
-  if (own_lane_in_doubt_ && !queue_.empty())
-    for (const auto told_ms : told_ms_)
-      if (told_ms > now_ms_) next = std::min(next, told_ms);
+  if (own_lane_in_doubt_ && !queue_.empty()) next = std::min(next, next_doubt_ms());
   for (const auto& [tip, each] : fetches_)
     if (each.due_ms > now_ms_) next = std::min(next, each.due_ms);
   if (crowded_) next = std::min(next, now_ms_ + serving_window_ms);
@@ -1267,6 +1282,7 @@ snapshot machine::look() const {
   out.queued_operations = queue_.size();
   out.queued_bytes = queue_bytes_;
   out.own_tip = own.tip();
+  out.own_lane_in_doubt = own_lane_in_doubt_;
   out.own_unfinal_batches = own.chain.size();
   for (const auto& lane : lanes_)
     out.lanes.push_back({lane.tip(), lane.final_tip, lane.available, !lane.forked.empty()});

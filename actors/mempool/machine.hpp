@@ -155,6 +155,7 @@ struct lane_snapshot {
 struct snapshot {
   std::size_t queued_operations = 0, queued_bytes = 0;
   lane_tip own_tip;
+  bool own_lane_in_doubt = false; ///< nothing is sealed before peers have said where it ends
   std::size_t own_unfinal_batches = 0;
   std::vector<lane_snapshot> lanes;
   std::size_t missing = 0;    ///< places in lanes that are being fetched
@@ -281,6 +282,7 @@ private:
 
   // Own lane.
   void settle_doubt();
+  std::int64_t next_doubt_ms() const;
   admission admit(const operation& x);
   bool may_seal() const;
   void seal_due();

@@ -234,6 +234,8 @@ result<std::shared_ptr<context>> open_context(configs::node_config config,
   auto votes = storage::vote_log::open(config.data_directory / "votes", domain,
                                        head->height > 0 || key_has_voted(config));
   if (votes) remember_that_key_votes(config);
+  if (votes)
+    if (const auto records = (*votes)->load(); !records) votes = records.error();
   if (!votes && votes.error().code != errc::not_found && votes.error().code != errc::damaged)
     return votes.error();
   if (!votes)
@@ -265,6 +267,7 @@ result<std::shared_ptr<context>> open_context(configs::node_config config,
                   now().wall_ms,
                   operators(std::move(admitted))});
   introspector::measuring = made->config.introspection.measure;
+  if (!made->votes) made->own_lane = lane_doubt::unasked;
   made->board.executed(head->height, head->time_ms, 0);
   auto rules = contracts::rules_in_force(
       made->executor.base(),

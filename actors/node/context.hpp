@@ -15,6 +15,7 @@
 #include "storage/ledger.hpp"
 #include "storage/vote_log.hpp"
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 
@@ -91,6 +92,9 @@ private:
   list list_;
 };
 
+/// Whether peers may hold batches of the own lane that this disk lacks (S16).
+enum class lane_doubt : std::uint8_t { none, unasked, asking };
+
 struct context {
   configs::node_config config;
   validator_set nodes;
@@ -109,6 +113,7 @@ struct context {
   mutable child_board children;
   mutable std::deque<std::int64_t> operators_restarts_ms{}; ///< the introspector's, however
                                                             ///< often it is started again
+  mutable std::atomic<lane_doubt> own_lane = lane_doubt::none;
 
   node_index self() const { return config.self; }
   const configs::genesis& genesis() const { return config.mesh; }

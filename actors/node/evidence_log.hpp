@@ -32,7 +32,7 @@ public:
 
 private:
   const std::filesystem::path file_;
-  mutable std::mutex lock_; // guards the file and what follows
+  mutable std::mutex file_lock_, told_lock_; // a reader of the file keeps nobody from telling
   peer_link::sparing_log told_;
 };
 

@@ -196,11 +196,12 @@ BOOST_AUTO_TEST_CASE(a_node_whose_disk_went_back_in_time_learns_its_lane_from_it
   BOOST_TEST((batches[0].batch->content.parent == lane[2]->id));
 }
 
-/// Of four: its votes are gone, and peers are up. A client waits.
+/// Its votes are gone, and peers are up. A client waits.
 static subject in_doubt(const std::vector<node_index>& up, const std::vector<batch_ptr>& stored,
-                        const std::function<void(settings&)>& change = {}) {
-  subject node(4, 0, change);
-  recovered from{empty_cut(4), {}, true};
+                        const std::function<void(settings&)>& change = {},
+                        std::uint16_t nodes = 4) {
+  subject node(nodes, 0, change);
+  recovered from{empty_cut(nodes), {}, true};
   for (const auto& each : stored)
     from.stored.push_back(header_of(each));
   node.here = std::make_unique<machine>(node.chosen, from);
@@ -253,14 +254,44 @@ BOOST_AUTO_TEST_CASE(who_has_nothing_says_nothing_and_is_waited_for_a_while) {
   BOOST_TEST(broadcasts<batch_message>(node.wait(2)).size() == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(what_nobody_gives_of_the_own_lane_is_not_waited_for_without_end) {
+BOOST_AUTO_TEST_CASE(what_is_given_late_of_the_own_lane_is_waited_for) {
   const auto lane = lane_of(0, 2);
   auto node = in_doubt({1, 2, 3}, {lane[0]});
   node.hear(1, have_message{{lane[0]->tip()}});
   node.hear(2, have_message{{lane[0]->tip()}});
-  node.hear(3, have_message{{lane[1]->tip()}}); // it does not give it
-  BOOST_TEST(broadcasts<batch_message>(node.wait(4 * node.chosen.fetch_retry_ms)).empty());
-  BOOST_TEST(broadcasts<batch_message>(node.wait(2 * node.chosen.fetch_retry_ms)).size() == 1u);
+  node.hear(3, have_message{{lane[1]->tip()}});
+  auto effects = node.wait(60'000);
+  BOOST_TEST(broadcasts<batch_message>(effects).empty());
+  BOOST_TEST(sent<fetch_batches>(effects).size() > 8u, "it is asked for again and again");
+  node.handle(peer_down{3});
+  BOOST_TEST(broadcasts<batch_message>(node.wait(60'000)).empty(), "what it said is kept");
+  node.handle(peer_up{3});
+  node.hear(3, fetched_batches{{lane[1]}});
+  const auto batches = broadcasts<batch_message>(node.wait(1));
+  BOOST_TEST_REQUIRE(batches.size() == 1u);
+  BOOST_TEST(batches[0].batch->content.seq == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(what_fewer_than_f_name_of_the_own_lane_is_not_waited_for_without_end) {
+  const auto lane = lane_of(0, 2);
+  const std::vector<node_index> all{1, 2, 3, 4, 5, 6};
+  const auto hear_from = [&](subject& node, int ahead) {
+    for (const auto each : all)
+      node.hear(each, have_message{{lane[each <= ahead ? 1 : 0]->tip()}});
+  };
+  auto one = in_doubt(all, {lane[0]}, {}, 7);
+  hear_from(one, 1);
+  BOOST_TEST(broadcasts<batch_message>(one.wait(15'000)).empty());
+  // A link that comes and goes gains it nothing.
+  for (int i = 0; i < 10; ++i) {
+    one.handle(peer_down{1});
+    one.handle(peer_up{1});
+    one.hear(1, have_message{{lane[1]->tip()}});
+  }
+  BOOST_TEST(broadcasts<batch_message>(one.wait(6'000)).size() == 1u);
+  auto two = in_doubt(all, {lane[0]}, {}, 7); // f with this node: one of them says the truth
+  hear_from(two, 2);
+  BOOST_TEST(broadcasts<batch_message>(two.wait(60'000)).empty());
 }
 
 BOOST_AUTO_TEST_CASE(an_own_lane_that_went_far_ahead_is_followed_before_a_number_is_used) {
