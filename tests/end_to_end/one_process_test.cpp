@@ -8,7 +8,9 @@
 #include "tools/tally/loader.hpp"
 
 #include <caf/io/middleman.hpp>
+#include <fstream>
 #include <spdlog/spdlog.h>
+#include <sstream>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,27 +186,85 @@ struct four_nodes {
 BOOST_AUTO_TEST_SUITE(one_process)
 
 /// Forks while no other thread runs, so it is the first.
-BOOST_AUTO_TEST_CASE(more_than_five_restarts_in_thirty_seconds_end_the_process) {
-  const made_mesh files{"hq:level1"};
+/// What a process ends with that does this; `run` does not come back, for a node would be
+/// waited for then.
+int exit_code_of(const std::function<void()>& run) {
   const auto child = ::fork();
   BOOST_REQUIRE(child >= 0);
   if (child == 0) {
-    system_config config;
-    caf::actor_system system{config};
-    caf::scoped_actor self{system};
-    const auto node = node::spawn_node(system, open_node(files, "hq"));
-    for (int i = 0; i < 6; ++i) {
-      const auto ended = wiring_of(self, node)->gateway;
-      self->send_exit(ended, caf::exit_reason::kill);
-      if (!tally::poll_until(20s, 5ms, [&] { return wiring_of(self, node)->gateway != ended; }))
-        ::_exit(1);
-    }
-    ::_exit(0);
+    run();
+    ::_exit(1);
   }
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_REQUIRE(WIFEXITED(status));
-  BOOST_TEST(WEXITSTATUS(status) == 74);
+  return WEXITSTATUS(status);
+}
+
+BOOST_AUTO_TEST_CASE(more_than_five_restarts_in_thirty_seconds_end_the_process) {
+  const made_mesh files{"hq:level1"};
+  BOOST_TEST(exit_code_of([&] {
+               system_config config;
+               caf::actor_system system{config};
+               caf::scoped_actor self{system};
+               const auto node = node::spawn_node(system, open_node(files, "hq"));
+               for (int i = 0; i < 6; ++i) {
+                 const auto ended = wiring_of(self, node)->gateway;
+                 self->send_exit(ended, caf::exit_reason::kill);
+                 if (!tally::poll_until(
+                         20s, 5ms, [&] { return wiring_of(self, node)->gateway != ended; }))
+                   ::_exit(1);
+               }
+               ::_exit(0);
+             })
+             == 74);
+}
+
+BOOST_AUTO_TEST_CASE(
+    without_its_votes_a_mempool_that_fails_before_peers_told_ends_the_process) {
+  const made_mesh files{four_names};
+  open_node(files, "hq"); // its key is marked as used
+  std::filesystem::remove_all(files.directory / "mesh" / "hq" / "data");
+  BOOST_TEST(exit_code_of([&] {
+               system_config config;
+               caf::actor_system system{config};
+               caf::scoped_actor self{system};
+               joints alone{system};
+               const auto context = open_node(files, "hq");
+               const auto node = node::spawn_node(system, context, alone.factory());
+               if (!tally::poll_until(
+                       20s, 5ms, [&] { return context->own_lane == node::lane_doubt::asking; }))
+                 ::_exit(1);
+               const auto ended = wiring_of(self, node)->core.mempool;
+               self->send_exit(ended, caf::exit_reason::kill);
+               tally::poll_until(20s, 5ms,
+                                 [&] { return wiring_of(self, node)->core.mempool != ended; });
+               ::_exit(0);
+             })
+             == 74);
+}
+
+BOOST_AUTO_TEST_CASE(votes_that_cannot_be_read_are_missing_to_all_of_a_node) {
+  const made_mesh files{four_names};
+  std::string signature;
+  {
+    const auto context = open_node(files, "hq");
+    BOOST_TEST((context->own_lane == node::lane_doubt::none));
+    const vote_record own = context->keys.make(item_kind::notarize, 9, {});
+    signature = as_text(std::get<signed_item>(own).signed_by.raw);
+    BOOST_REQUIRE(context->votes->append({&own, 1}));
+  }
+  const auto file = files.directory / "mesh" / "hq" / "data" / "votes" / "data.mdb";
+  std::ostringstream held;
+  held << std::ifstream(file, std::ios::binary).rdbuf();
+  auto bent = held.str();
+  const auto at = bent.find(signature);
+  BOOST_REQUIRE(at != bent.npos);
+  bent[at] ^= 1;
+  std::ofstream(file, std::ios::binary) << bent;
+  const auto context = open_node(files, "hq");
+  BOOST_TEST(!context->votes);
+  BOOST_TEST((context->own_lane == node::lane_doubt::unasked));
 }
 
 BOOST_AUTO_TEST_CASE(four_nodes_joined_by_handles_execute_the_same) {

@@ -314,14 +314,9 @@ std::string director::why_not(const expectation& x) const {
 }
 
 std::string director::why_not_quiet() const {
-  for (const auto each : honest_running()) {
-    const auto node = "n" + std::to_string(each + 1);
-    if (const auto state = stage_->look(each); state.pending)
-      return node + " is pending: " + state.waiting_for;
-    if (stage_->has_queue(each)) return node + " has operations that wait for a batch";
-    if (stage_->now_us() - stage_->last_activity_us(each) < sim::settle_us)
-      return node + " still " + stage_->last_deed(each);
-  }
+  for (const auto each : honest_running())
+    if (const auto why = stage_->why_not_quiet(each); !why.empty())
+      return "n" + std::to_string(each + 1) + " " + why;
   return {};
 }
 

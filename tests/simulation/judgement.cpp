@@ -89,12 +89,8 @@ std::string world::why_not_quiet() {
   const auto settled_after_us = forked ? settle_with_fork_us : settle_us;
   for (const auto& each : processes_) {
     if (!each->honest()) continue;
-    const auto node = "n" + std::to_string(each->node());
-    const auto state = each->look();
-    if (state.pending) return node + " is pending: " + state.waiting_for;
-    if (each->has_queue()) return node + " has operations that wait for a batch";
-    if (now_us_ - each->last_activity_us() < settled_after_us)
-      return node + " still " + each->last_deed();
+    if (const auto why = each->why_not_quiet(now_us_, settled_after_us); !why.empty())
+      return "n" + std::to_string(each->node()) + " " + why;
   }
   return {};
 }

@@ -102,6 +102,14 @@ void process::crash() {
   home_.crashed(*this);
 }
 
+std::string process::why_not_quiet(std::int64_t now_us, std::int64_t for_us) const {
+  if (const auto state = look(); state.pending) return "is pending: " + state.waiting_for;
+  // Another node's batch may have brought them meanwhile.
+  if (lanes_->look().queued_operations > 0) return "has operations that wait for a batch";
+  if (now_us - last_activity_us_ < for_us) return "still " + last_deed_;
+  return {};
+}
+
 void process::put_back(const model_disk& copy) {
   disk_ = copy;
   disk_.lose_vote_log();

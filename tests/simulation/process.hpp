@@ -68,8 +68,9 @@ public:
   bool knows_fork() const {
     return std::ranges::any_of(lanes_->look().lanes, &mempool::lane_snapshot::forked);
   }
-  /// Operations that wait for a batch; another node's may have brought them meanwhile.
-  bool has_queue() const { return lanes_->look().queued_operations > 0; }
+  /// What follows its name. Empty: it has nothing to do, and did nothing for so long. While it
+  /// runs.
+  std::string why_not_quiet(std::int64_t now_us, std::int64_t for_us) const;
   std::int64_t last_activity_us() const { return last_activity_us_; }
   /// Operations that must become final: their batch is on this disk, or wait in this life.
   const std::set<operation_id>& promised_operations() const { return promised_; }

@@ -65,13 +65,11 @@ public:
   void submit(node_index node, const operation& what) { first(node)->submit(what); }
   const model_disk& disk(node_index node) const { return first(node)->disk(); }
   std::uint64_t life(node_index node) const { return first(node)->life(); }
-  std::int64_t last_activity_us(node_index node) const {
-    return first(node)->last_activity_us();
-  }
-  const std::string& last_deed(node_index node) const { return first(node)->last_deed(); }
   // Only while it runs.
   consensus::snapshot look(node_index node) const { return first(node)->look(); }
-  bool has_queue(node_index node) const { return first(node)->has_queue(); }
+  std::string why_not_quiet(node_index node) const {
+    return first(node)->why_not_quiet(now_us(), settle_us);
+  }
 
 private:
   process* first(node_index node) const { return home_.by_node_[node].front(); }

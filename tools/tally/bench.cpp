@@ -229,14 +229,16 @@ std::string free_text_field(const json::value& table) {
 
 /// Whether the contract lets anybody store there: most tables of orders and the like change by
 /// actions only.
-result<bool> is_for_storing(http_client& client, const table_name& table) {
-  const auto held = get_json(client, "/v1/contracts/" + url_encoded(table.contract));
+result<bool> is_for_storing(http_client& client, const std::string& full_name) {
+  const auto table = table_name::from_text(full_name);
+  if (!table) return table.error();
+  const auto held = get_json(client, "/v1/contracts/" + url_encoded(table->contract));
   if (!held) return held.error();
   if (const auto* inside = member(*held, "builtin"); inside == nullptr || *inside == true)
     return false;
-  const auto contract = check_contract(text_at(*held, "source"), table.contract);
+  const auto contract = check_contract(text_at(*held, "source"), table->contract);
   if (!contract) return contract.error();
-  const auto* found = contract->find_table(table.table);
+  const auto* found = contract->find_table(table->table);
   return found != nullptr && !found->storers.empty();
 }
 
@@ -249,11 +251,11 @@ result<samples> rows_of_mesh(const latency_options& options, http_client& client
     if ((!options.table.empty() && options.table != out.table) || out.changed_field.empty()
         || number_at(each, "records") == 0)
       continue;
-    const auto name = table_name::from_text(out.table);
-    if (!name) return name.error();
-    const auto fits = options.table.empty() ? is_for_storing(client, *name) : true;
-    if (!fits) return fits.error();
-    if (!*fits) continue;
+    if (options.table.empty()) { // whoever names one is told why it cannot be
+      const auto fits = is_for_storing(client, out.table);
+      if (!fits) return fits.error();
+      if (!*fits) continue;
+    }
     const auto rows =
         get_json(client, "/v1/tables/" + url_encoded(out.table) + "/rows?limit=100");
     if (!rows) return rows.error();
